@@ -1,0 +1,448 @@
+\echo Use "CREATE EXTENSION kpitables" to load this file. \quit
+
+-- No IF NOT EXISTS: where somebody made a schema of this name before, the
+-- installation fails rather than trust what stands in it.
+CREATE SCHEMA kpi;
+COMMENT ON SCHEMA kpi IS 'kpitables: governed metrics';
+GRANT USAGE ON SCHEMA kpi TO PUBLIC;
+-- metric: defining metrics and publishing them in metric views
+
+-- The registry holds what a view has no place for, keyed by the view.  Nobody
+-- has a privilege on it; kpi.metrics shows what its reader may use.
+CREATE TABLE kpi.metric_registry (
+	relid			regclass PRIMARY KEY,
+	label			text,
+	description		text,
+	unit			text,
+	format			text,
+	tags			text[] NOT NULL DEFAULT '{}',
+	synonyms		text[] NOT NULL DEFAULT '{}',
+	direction		text CHECK (direction IN ('up', 'down')),
+	min_group_rows	integer NOT NULL DEFAULT 0 CHECK (min_group_rows >= 0)
+);
+COMMENT ON TABLE kpi.metric_registry IS
+	'metadata of metrics, one row a metric; read kpi.metrics, write by kpi.alter_metric()';
+COMMENT ON COLUMN kpi.metric_registry.relid IS 'the view that is the metric';
+COMMENT ON COLUMN kpi.metric_registry.label IS 'name for people, in any language';
+COMMENT ON COLUMN kpi.metric_registry.description IS 'what the metric means, in words';
+COMMENT ON COLUMN kpi.metric_registry.unit IS 'unit of the value, for example CNY or %';
+COMMENT ON COLUMN kpi.metric_registry.format IS 'display format for clients, not interpreted here';
+COMMENT ON COLUMN kpi.metric_registry.tags IS 'words to group metrics by';
+COMMENT ON COLUMN kpi.metric_registry.synonyms IS 'other names that people use for the metric';
+COMMENT ON COLUMN kpi.metric_registry.direction IS 'up or down: where the value should move';
+COMMENT ON COLUMN kpi.metric_registry.min_group_rows IS
+	'groups of fewer source rows than this have no value; 0 is no limit';
+SELECT pg_catalog.pg_extension_config_dump('kpi.metric_registry', '');
+
+CREATE FUNCTION kpi.create_metric(
+	name text,
+	definition text,
+	label text DEFAULT NULL,
+	description text DEFAULT NULL,
+	unit text DEFAULT NULL,
+	format text DEFAULT NULL,
+	owner text DEFAULT NULL,
+	tags text[] DEFAULT NULL,
+	synonyms text[] DEFAULT NULL,
+	direction text DEFAULT NULL,
+	min_group_rows integer DEFAULT NULL)
+RETURNS regclass
+AS 'MODULE_PATHNAME', 'kpi_create_metric'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.create_metric(text, text, text, text, text, text, text, text[], text[], text, integer) IS
+	'create a metric as a view of the given name from one SELECT of one aggregate expression over one relation, or of an expression over metrics; returns the view; raises KP001 and says why where the definition is not one';
+
+CREATE FUNCTION kpi.alter_metric(
+	name regclass,
+	definition text DEFAULT NULL,
+	label text DEFAULT NULL,
+	description text DEFAULT NULL,
+	unit text DEFAULT NULL,
+	format text DEFAULT NULL,
+	owner text DEFAULT NULL,
+	tags text[] DEFAULT NULL,
+	synonyms text[] DEFAULT NULL,
+	direction text DEFAULT NULL,
+	min_group_rows integer DEFAULT NULL)
+RETURNS regclass
+AS 'MODULE_PATHNAME', 'kpi_alter_metric'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.alter_metric(regclass, text, text, text, text, text, text, text[], text[], text, integer) IS
+	'change a metric''s definition or metadata; NULL leaves a value as it is, an empty one clears it; the type must stay, and the source while a metric view publishes the metric';
+
+CREATE FUNCTION kpi.drop_metric(name regclass, "cascade" boolean DEFAULT false)
+RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_drop_metric'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.drop_metric(regclass, boolean) IS
+	'drop a metric; with cascade also the metric views and metrics that read it, otherwise these raise 2BP01';
+
+CREATE FUNCTION kpi.additivity(metric regclass)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_metric_additivity'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.additivity(regclass) IS
+	'how values of parts combine: count, additive, semi-additive (min, max and the like) or non-additive; NULL for what is not a metric';
+
+CREATE FUNCTION kpi.metric_source(metric regclass)
+RETURNS regclass
+AS 'MODULE_PATHNAME', 'kpi_metric_source'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.metric_source(regclass) IS
+	'the relation that a metric aggregates; NULL where its components have several, and for what is not a metric';
+
+CREATE FUNCTION kpi.forget_dropped()
+RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'kpi_forget_dropped'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.forget_dropped() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.forget_dropped() IS
+	'event trigger: remove the registry rows of dropped views; a failure is a warning';
+
+CREATE EVENT TRIGGER kpi_forget_dropped ON sql_drop
+	EXECUTE FUNCTION kpi.forget_dropped();
+COMMENT ON EVENT TRIGGER kpi_forget_dropped IS
+	'keeps the registry of kpitables in step with DROP';
+
+CREATE FUNCTION kpi.check_server_version()
+RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_check_server_version'
+LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION kpi.check_server_version() IS
+	'warn where the server lacks minor releases that fixed stale plans after changes of role membership';
+SELECT kpi.check_server_version();
+-- metric view: dimensions and metrics of one source, published as a view
+
+CREATE TABLE kpi.metric_view_registry (
+	relid			regclass PRIMARY KEY,
+	label			text,
+	description		text,
+	tags			text[] NOT NULL DEFAULT '{}',
+	time_dimension	smallint
+);
+COMMENT ON TABLE kpi.metric_view_registry IS
+	'metadata of metric views, one row a view; read kpi.metric_views, write by kpi.alter_metric_view()';
+COMMENT ON COLUMN kpi.metric_view_registry.relid IS 'the view';
+COMMENT ON COLUMN kpi.metric_view_registry.label IS 'name for people, in any language';
+COMMENT ON COLUMN kpi.metric_view_registry.description IS 'what the view is for, in words';
+COMMENT ON COLUMN kpi.metric_view_registry.tags IS 'words to group metric views by';
+COMMENT ON COLUMN kpi.metric_view_registry.time_dimension IS
+	'number of the column that is the primary time dimension; NULL where there is none';
+SELECT pg_catalog.pg_extension_config_dump('kpi.metric_view_registry', '');
+
+CREATE FUNCTION kpi.metric_column(metric regclass, type anyelement)
+RETURNS anyelement
+AS 'MODULE_PATHNAME', 'kpi_metric_column'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.metric_column(regclass, anyelement) IS
+	'marks a measure column of a metric view: the metric and, by a NULL, its type; replaced when a query is planned, raises KP003 when it is executed';
+
+CREATE FUNCTION kpi.create_metric_view(
+	name text,
+	dimensions text[],
+	metrics text[],
+	label text DEFAULT NULL,
+	description text DEFAULT NULL,
+	time_dimension text DEFAULT NULL,
+	owner text DEFAULT NULL,
+	tags text[] DEFAULT NULL)
+RETURNS regclass
+AS 'MODULE_PATHNAME', 'kpi_create_metric_view'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.create_metric_view(text, text[], text[], text, text, text, text, text[]) IS
+	'publish dimensions (a column, or "expression AS name") and metrics ("schema.metric", or "schema.metric AS name") of one source as a view; the time dimension is the first date or timestamp unless named; raises KP006 where the sources differ';
+
+CREATE FUNCTION kpi.alter_metric_view(
+	name regclass,
+	add_metrics text[] DEFAULT NULL,
+	drop_metrics text[] DEFAULT NULL,
+	add_dimensions text[] DEFAULT NULL,
+	drop_dimensions text[] DEFAULT NULL,
+	rename text[] DEFAULT NULL,
+	label text DEFAULT NULL,
+	description text DEFAULT NULL,
+	time_dimension text DEFAULT NULL,
+	owner text DEFAULT NULL,
+	tags text[] DEFAULT NULL)
+RETURNS regclass
+AS 'MODULE_PATHNAME', 'kpi_alter_metric_view'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.alter_metric_view(regclass, text[], text[], text[], text[], text[], text, text, text, text, text[]) IS
+	'change a metric view: columns are renamed ("old AS new") first, then dropped, then added at the end; dropping makes the view again with its privileges and comments, and raises 2BP01 where something depends on it; NULL leaves a value as it is, an empty one clears it';
+
+CREATE FUNCTION kpi.drop_metric_view(name regclass, "cascade" boolean DEFAULT false)
+RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_drop_metric_view'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.drop_metric_view(regclass, boolean) IS
+	'drop a metric view; with cascade also what depends on it, otherwise that raises 2BP01';
+
+CREATE FUNCTION kpi.metric_view_columns(
+	metric_view regclass,
+	OUT attnum smallint,
+	OUT metric regclass,
+	OUT source_column smallint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kpi_metric_view_columns'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.metric_view_columns(regclass) IS
+	'the columns of a metric view by number: the metric of a measure, NULL for a dimension; the source''s column where a dimension is one; no rows for other relations';
+
+CREATE FUNCTION kpi.metric_view_source(metric_view regclass)
+RETURNS regclass
+AS 'MODULE_PATHNAME', 'kpi_metric_view_source'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.metric_view_source(regclass) IS
+	'the relation that a metric view reads; NULL for other relations';
+
+-- The rest is for the extension itself, which calls it with its owner's rights.
+
+CREATE FUNCTION kpi.publishing_views(metric regclass)
+RETURNS SETOF regclass
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH RECURSIVE dependents (relid) AS (
+		SELECT metric::oid
+		UNION
+		SELECT w.ev_class
+		  FROM dependents
+		  JOIN pg_catalog.pg_depend d
+			ON d.refclassid = 'pg_catalog.pg_class'::regclass
+		   AND d.refobjid = dependents.relid
+		   AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+		  JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
+	)
+	SELECT v.relid
+	  FROM kpi.metric_view_registry v
+	 WHERE v.relid::oid IN (SELECT dependents.relid FROM dependents);
+END;
+REVOKE ALL ON FUNCTION kpi.publishing_views(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.publishing_views(regclass) IS
+	'the metric views that publish a metric, be it as a component of another';
+
+CREATE FUNCTION kpi.metric_comment(metric regclass, with_definition boolean)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT concat_ws(E'\n',
+					 CASE WHEN r.unit IS NULL THEN r.label
+						  ELSE format('%s (%s)', coalesce(r.label, c.relname::text), r.unit) END,
+					 r.description,
+					 CASE WHEN with_definition
+						  THEN 'Definition: ' || rtrim(btrim(regexp_replace(pg_get_viewdef(r.relid), '\s+', ' ', 'g')), ';')
+					  END)
+	  FROM kpi.metric_registry r
+	  JOIN pg_catalog.pg_class c ON c.oid = r.relid
+	 WHERE r.relid = metric;
+END;
+REVOKE ALL ON FUNCTION kpi.metric_comment(regclass, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.metric_comment(regclass, boolean) IS
+	'what the comment of a metric says: label, unit, description and, if asked, definition';
+
+CREATE FUNCTION kpi.metric_comments(
+	INOUT metric regclass, OUT attnum smallint, OUT comment text)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT r.relid, 0::smallint, kpi.metric_comment(r.relid, false)
+	  FROM kpi.metric_registry r
+	 WHERE r.relid = metric
+	   AND (r.label IS NOT NULL OR r.description IS NOT NULL)
+	UNION ALL
+	SELECT v.relid, c.attnum, kpi.metric_comment(c.metric, true)
+	  FROM kpi.metric_view_registry v
+	 CROSS JOIN LATERAL kpi.metric_view_columns(v.relid) c
+	 WHERE c.metric = $1;
+END;
+REVOKE ALL ON FUNCTION kpi.metric_comments(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.metric_comments(regclass) IS
+	'the comments that a metric''s metadata puts on its view and on columns that publish it';
+
+CREATE FUNCTION kpi.metric_view_comments(
+	INOUT metric_view regclass, OUT attnum smallint, OUT comment text)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT v.relid, 0::smallint, concat_ws(E'\n', v.label, v.description)
+	  FROM kpi.metric_view_registry v
+	 WHERE v.relid = metric_view
+	   AND (v.label IS NOT NULL OR v.description IS NOT NULL)
+	UNION ALL
+	SELECT metric_view, c.attnum,
+		   CASE WHEN c.metric IS NOT NULL THEN kpi.metric_comment(c.metric, true)
+				ELSE col_description(kpi.metric_view_source(metric_view), c.source_column) END
+	  FROM kpi.metric_view_columns(metric_view) c
+	 WHERE c.metric IS NOT NULL
+		OR (col_description(metric_view, c.attnum) IS NULL
+			AND col_description(kpi.metric_view_source(metric_view), c.source_column) IS NOT NULL);
+END;
+REVOKE ALL ON FUNCTION kpi.metric_view_comments(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.metric_view_comments(regclass) IS
+	'the comments that metadata puts on a metric view and its columns; a dimension without one has its source column''s';
+
+CREATE FUNCTION kpi.write_comment(relid regclass, attnum smallint, comment text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_write_comment'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.write_comment(regclass, smallint, text) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.write_comment(regclass, smallint, text) IS
+	'write the comment of a view (column 0) or of one of its columns';
+
+-- What a reader may use.  security_barrier keeps a reader's own functions from
+-- seeing the rows that the privileges filter out.
+
+CREATE VIEW kpi.metrics WITH (security_barrier) AS
+SELECT n.nspname AS schema,
+	   c.relname AS name,
+	   r.relid AS metric,
+	   r.label,
+	   r.description,
+	   r.unit,
+	   r.format,
+	   pg_get_userbyid(c.relowner) AS owner,
+	   r.tags,
+	   r.synonyms,
+	   r.direction,
+	   r.min_group_rows,
+	   kpi.additivity(r.relid) AS additivity,
+	   format_type(a.atttypid, a.atttypmod) AS type,
+	   kpi.metric_source(r.relid) AS source,
+	   rtrim(btrim(pg_get_viewdef(r.relid, true)), ';') AS definition
+  FROM kpi.metric_registry r
+  JOIN pg_catalog.pg_class c ON c.oid = r.relid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = 1
+ WHERE has_any_column_privilege(r.relid, 'SELECT')
+   AND has_schema_privilege(n.oid, 'USAGE');
+COMMENT ON VIEW kpi.metrics IS 'the metrics that the current user may read';
+COMMENT ON COLUMN kpi.metrics.schema IS 'schema of the metric';
+COMMENT ON COLUMN kpi.metrics.name IS 'name of the metric';
+COMMENT ON COLUMN kpi.metrics.metric IS 'the view that is the metric';
+COMMENT ON COLUMN kpi.metrics.label IS 'name for people';
+COMMENT ON COLUMN kpi.metrics.description IS 'what the metric means';
+COMMENT ON COLUMN kpi.metrics.unit IS 'unit of the value';
+COMMENT ON COLUMN kpi.metrics.format IS 'display format for clients';
+COMMENT ON COLUMN kpi.metrics.owner IS 'role that owns the metric';
+COMMENT ON COLUMN kpi.metrics.tags IS 'words to group metrics by';
+COMMENT ON COLUMN kpi.metrics.synonyms IS 'other names of the metric';
+COMMENT ON COLUMN kpi.metrics.direction IS 'up or down: where the value should move';
+COMMENT ON COLUMN kpi.metrics.min_group_rows IS 'groups of fewer source rows have no value';
+COMMENT ON COLUMN kpi.metrics.additivity IS 'count, additive, semi-additive or non-additive';
+COMMENT ON COLUMN kpi.metrics.type IS 'type of the value';
+COMMENT ON COLUMN kpi.metrics.source IS 'relation that is aggregated; NULL for several';
+COMMENT ON COLUMN kpi.metrics.definition IS 'the SQL in force';
+
+CREATE VIEW kpi.metric_views WITH (security_barrier) AS
+SELECT n.nspname AS schema,
+	   c.relname AS name,
+	   v.relid AS metric_view,
+	   v.label,
+	   v.description,
+	   pg_get_userbyid(c.relowner) AS owner,
+	   v.tags,
+	   a.attname AS time_dimension,
+	   kpi.metric_view_source(v.relid) AS source
+  FROM kpi.metric_view_registry v
+  JOIN pg_catalog.pg_class c ON c.oid = v.relid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = v.time_dimension
+ WHERE has_any_column_privilege(v.relid, 'SELECT')
+   AND has_schema_privilege(n.oid, 'USAGE');
+COMMENT ON VIEW kpi.metric_views IS 'the metric views that the current user may read';
+COMMENT ON COLUMN kpi.metric_views.schema IS 'schema of the metric view';
+COMMENT ON COLUMN kpi.metric_views.name IS 'name of the metric view';
+COMMENT ON COLUMN kpi.metric_views.metric_view IS 'the view';
+COMMENT ON COLUMN kpi.metric_views.label IS 'name for people';
+COMMENT ON COLUMN kpi.metric_views.description IS 'what the view is for';
+COMMENT ON COLUMN kpi.metric_views.owner IS 'role that owns the view, and reads the source for its readers';
+COMMENT ON COLUMN kpi.metric_views.tags IS 'words to group metric views by';
+COMMENT ON COLUMN kpi.metric_views.time_dimension IS 'the primary time dimension, or NULL';
+COMMENT ON COLUMN kpi.metric_views.source IS 'relation that the view reads';
+
+CREATE VIEW kpi.dimensions WITH (security_barrier) AS
+SELECT v.relid AS metric_view,
+	   a.attname AS name,
+	   c.attnum AS position,
+	   format_type(a.atttypid, a.atttypmod) AS type,
+	   coalesce(c.attnum = v.time_dimension, false) AS is_time,
+	   col_description(v.relid, c.attnum) AS description
+  FROM kpi.metric_view_registry v
+  JOIN pg_catalog.pg_class r ON r.oid = v.relid
+ CROSS JOIN LATERAL kpi.metric_view_columns(v.relid) c
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = v.relid AND a.attnum = c.attnum
+ WHERE c.metric IS NULL
+   AND has_column_privilege(v.relid, c.attnum, 'SELECT')
+   AND has_schema_privilege(r.relnamespace, 'USAGE');
+COMMENT ON VIEW kpi.dimensions IS 'the dimensions of metric views that the current user may read';
+COMMENT ON COLUMN kpi.dimensions.metric_view IS 'the metric view';
+COMMENT ON COLUMN kpi.dimensions.name IS 'name of the column';
+COMMENT ON COLUMN kpi.dimensions.position IS 'number of the column';
+COMMENT ON COLUMN kpi.dimensions.type IS 'type of the column';
+COMMENT ON COLUMN kpi.dimensions.is_time IS 'is it the primary time dimension?';
+COMMENT ON COLUMN kpi.dimensions.description IS 'comment of the column';
+
+CREATE VIEW kpi.measures WITH (security_barrier) AS
+SELECT v.relid AS metric_view,
+	   a.attname AS name,
+	   c.attnum AS position,
+	   format_type(a.atttypid, a.atttypmod) AS type,
+	   c.metric,
+	   m.label,
+	   m.description,
+	   m.unit,
+	   m.format,
+	   m.direction,
+	   kpi.additivity(c.metric) AS additivity
+  FROM kpi.metric_view_registry v
+  JOIN pg_catalog.pg_class r ON r.oid = v.relid
+ CROSS JOIN LATERAL kpi.metric_view_columns(v.relid) c
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = v.relid AND a.attnum = c.attnum
+  LEFT JOIN kpi.metric_registry m ON m.relid = c.metric
+ WHERE c.metric IS NOT NULL
+   AND has_column_privilege(v.relid, c.attnum, 'SELECT')
+   AND has_schema_privilege(r.relnamespace, 'USAGE');
+COMMENT ON VIEW kpi.measures IS 'the measures of metric views that the current user may read';
+COMMENT ON COLUMN kpi.measures.metric_view IS 'the metric view';
+COMMENT ON COLUMN kpi.measures.name IS 'name of the column';
+COMMENT ON COLUMN kpi.measures.position IS 'number of the column';
+COMMENT ON COLUMN kpi.measures.type IS 'type of the column';
+COMMENT ON COLUMN kpi.measures.metric IS 'the metric that the column publishes';
+COMMENT ON COLUMN kpi.measures.label IS 'name for people';
+COMMENT ON COLUMN kpi.measures.description IS 'what the metric means';
+COMMENT ON COLUMN kpi.measures.unit IS 'unit of the value';
+COMMENT ON COLUMN kpi.measures.format IS 'display format for clients';
+COMMENT ON COLUMN kpi.measures.direction IS 'up or down: where the value should move';
+COMMENT ON COLUMN kpi.measures.additivity IS 'count, additive, semi-additive or non-additive';
+
+GRANT SELECT ON kpi.metrics, kpi.metric_views, kpi.dimensions, kpi.measures TO PUBLIC;
+-- measure: reading metrics at any grouping
+
+CREATE FUNCTION kpi.measure_transition(state internal, value anyelement)
+RETURNS internal
+AS 'MODULE_PATHNAME', 'kpi_measure_transition'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.measure_transition(internal, anyelement) IS
+	'transition function of kpi.measure(): raises KP003, for a measure is replaced when a query is planned';
+
+CREATE FUNCTION kpi.measure_final(state internal, value anyelement)
+RETURNS anyelement
+AS 'MODULE_PATHNAME', 'kpi_measure_final'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.measure_final(internal, anyelement) IS
+	'final function of kpi.measure(): raises KP003, on empty input too';
+
+CREATE AGGREGATE kpi.measure(anyelement) (
+	SFUNC = kpi.measure_transition,
+	STYPE = internal,
+	FINALFUNC = kpi.measure_final,
+	FINALFUNC_EXTRA
+);
+COMMENT ON AGGREGATE kpi.measure(anyelement) IS
+	'the value of a measure column of a metric view for the group at hand, by its governed definition; raises KP002 where it has no meaning and KP003 where the library did not see the query';
+
+CREATE FUNCTION kpi.explain_measure(query text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_explain_measure'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.explain_measure(text) IS
+	'the SQL that a query with measures becomes, with the views that it reads written out; runs as it stands for a role that may read the sources';

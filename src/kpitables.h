@@ -1,0 +1,16 @@
+/*
+ * kpitables.h
+ *		What _PG_init calls: one initialization function a component.
+ *
+ * src/kpitables.h
+ */
+#ifndef KPITABLES_H
+#define KPITABLES_H
+
+/* metric/catalog.c */
+extern void kpi_metric_init(void);
+
+/* measure/measure.c */
+extern void kpi_measure_init(void);
+
+#endif							/* KPITABLES_H */

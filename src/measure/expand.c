@@ -1,0 +1,633 @@
+/*
+ * expand.c
+ *		Replacing one aggregate over a measure by the metric's expression.
+ *
+ * measure(m), and the SUM, AVG, MIN, MAX and COUNT by which BI tools say the
+ * same (M8), become the metric's own aggregates, evaluated at the group at hand:
+ * their columns are brought up along the measure's path, their filters are AND-ed
+ * with what the caller adds, and the result is cast to the type that the parser
+ * promised.
+ *
+ * Measure columns that are read row by row become contributions (M10), once all
+ * aggregates of the statement have been replaced.
+ *
+ * src/measure/expand.c
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "measure/measure.h"
+#include "metric/additivity.h"
+#include "metric/catalog.h"
+
+/* How an aggregate asks for a measure */
+typedef enum Carrier
+{
+	CARRIER_NONE,				/* not at all */
+	CARRIER_MEASURE,
+	CARRIER_SUM,
+	CARRIER_COUNT,
+	CARRIER_OTHER				/* AVG, MIN, MAX */
+} Carrier;
+
+/* What an aggregate's argument says: a measure, perhaps under a condition */
+typedef struct CarrierArgument
+{
+	Node	   *measure;		/* stripped of casts */
+	Node	   *condition;		/* of CASE, or NULL */
+	bool		else_zero;
+} CarrierArgument;
+
+/* A view that was noted as read in some query */
+typedef struct Placeholder
+{
+	Query	   *query;
+	Oid			relid;
+	Oid			check_as_user;
+} Placeholder;
+
+/*
+ * Which carrier is an aggregate?
+ */
+static Carrier
+carrier_of(Aggref *agg)
+{
+	char	   *name;
+
+	if (agg->aggfnoid == kpi_require_objects()->measure)
+		return CARRIER_MEASURE;
+	if (agg->aggfnoid == F_COUNT_ANY)
+		return CARRIER_COUNT;
+	if (get_func_namespace(agg->aggfnoid) != PG_CATALOG_NAMESPACE ||
+		list_length(agg->args) != 1)
+		return CARRIER_NONE;
+	name = get_func_name(agg->aggfnoid);
+	if (strcmp(name, "sum") == 0)
+		return CARRIER_SUM;
+	if (strcmp(name, "avg") == 0 || strcmp(name, "min") == 0 || strcmp(name, "max") == 0)
+		return CARRIER_OTHER;
+	return CARRIER_NONE;
+}
+
+/*
+ * Is this a constant zero, or NULL?
+ */
+static bool
+is_constant(Node *node, bool *is_zero)
+{
+	Const	   *con = (Const *) kpi_strip_coercions(node);
+	char	   *text;
+	Oid			output;
+	bool		varlena;
+
+	*is_zero = false;
+	if (con == NULL)
+		return true;
+	if (!IsA(con, Const))
+		return false;
+	if (con->constisnull)
+		return true;
+	getTypeOutputInfo(con->consttype, &output, &varlena);
+	text = OidOutputFunctionCall(output, con->constvalue);
+	*is_zero = strspn(text, "0.") == strlen(text);
+	return *is_zero;
+}
+
+/*
+ * Put the tested value of "CASE value WHEN ..." back where the parser left a
+ * placeholder for it.
+ */
+static Node *
+fill_case_test(Node *node, Node *value)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, CaseTestExpr))
+		return copyObject(value);
+	if (IsA(node, CaseExpr) || IsA(node, ArrayCoerceExpr))
+		return node;			/* what is in there has placeholders of its own */
+	return expression_tree_mutator(node, fill_case_test, (void *) value);
+}
+
+/*
+ * Read an aggregate's argument: casts around a measure, or CASE WHEN condition
+ * THEN measure [ELSE NULL or 0] END.
+ */
+static CarrierArgument
+read_argument(Node *arg)
+{
+	CarrierArgument result = {0};
+	CaseExpr   *expr;
+	CaseWhen   *when;
+
+	result.measure = kpi_strip_coercions(arg);
+	if (!IsA(result.measure, CaseExpr))
+		return result;
+
+	expr = (CaseExpr *) result.measure;
+	when = linitial_node(CaseWhen, expr->args);
+	if (list_length(expr->args) != 1 ||
+		!is_constant((Node *) expr->defresult, &result.else_zero))
+		return result;
+	result.measure = kpi_strip_coercions((Node *) when->result);
+	result.condition = (Node *) when->expr;
+	if (expr->arg != NULL)
+		result.condition = fill_case_test(result.condition, (Node *) expr->arg);
+	return result;
+}
+
+/*
+ * Raise the error for a measure in a place of an aggregate where it means
+ * nothing.
+ */
+static void
+report_misuse(Origin *origin, Aggref *agg)
+{
+	char	   *function = get_func_name(agg->aggfnoid);
+	char	   *measure = psprintf("measure(%s)", quote_identifier(origin->name));
+
+	if (agg->aggfnoid == kpi_require_objects()->measure ||
+		strcmp(function, "sum") == 0 || strcmp(function, "avg") == 0 ||
+		strcmp(function, "min") == 0 || strcmp(function, "max") == 0 ||
+		strcmp(function, "count") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("measure \"%s\" must be the direct argument of %s()",
+						origin->name, function),
+				 errhint("Compute with the value of the group instead, as in %s * 2.", measure)));
+	ereport(ERROR,
+			(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+			 errmsg("%s() over measure \"%s\" has no governed meaning", function, origin->name),
+			 errhint("Query %s at a finer grain in a subquery, and apply %s() to its result.",
+					 measure, function)));
+}
+
+/*
+ * An aggregate that does not evaluate a measure must not read one anywhere.
+ */
+static void
+check_plain_aggregate(QueryLevel *level, Aggref *agg)
+{
+	Origin		origin;
+
+	if (kpi_find_measure(level, (Node *) agg->args, &origin) ||
+		kpi_find_measure(level, (Node *) agg->aggdirectargs, &origin) ||
+		kpi_find_measure(level, (Node *) agg->aggfilter, &origin))
+		report_misuse(&origin, agg);
+}
+
+/*
+ * A condition on a measure takes dimensions only.
+ */
+static void
+check_condition(QueryLevel *level, Node *condition)
+{
+	Origin		origin;
+
+	if (condition != NULL && kpi_find_measure(level, condition, &origin))
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("measure \"%s\" cannot be in the condition of a measure", origin.name),
+				 errhint("Filter groups by HAVING measure(%s) ...; conditions of a measure take dimensions.",
+						 quote_identifier(origin.name))));
+}
+
+/*
+ * Do rows get lost on the way by the value of a measure?  That is a condition
+ * on single rows, and the governed value of what is left has no meaning.
+ */
+static void
+check_path_filters(Origin *origin)
+{
+	ListCell   *lc;
+
+	foreach(lc, origin->path)
+	{
+		PathStep   *step = lfirst(lc);
+		Origin		found;
+
+		if (kpi_find_measure(step->level, (Node *) step->level->query->jointree, &found))
+			ereport(ERROR,
+					(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+					 errmsg("rows of measure \"%s\" are filtered by measure \"%s\" before they are aggregated",
+							origin->name, found.name),
+					 errhint("Filter groups by HAVING measure(%s) ... instead of rows by WHERE.",
+							 quote_identifier(found.name))));
+	}
+}
+
+/*
+ * Refuse what M7 and M8 refuse of an aggregate over a measure.
+ */
+static void
+check_governed(Aggref *agg, Carrier carrier, CarrierArgument *arg,
+			   Origin *origin, MetricDefinition *definition)
+{
+	const char *function = get_func_name(agg->aggfnoid);
+
+	if (agg->aggdistinct != NIL || agg->aggorder != NIL)
+	{
+		if (carrier == CARRIER_COUNT)
+			ereport(ERROR,
+					(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+					 errmsg("COUNT(DISTINCT) over measure \"%s\" has no governed meaning", origin->name),
+					 errhint("Count distinct values of a dimension, or query measure(%s) in a subquery and count its results.",
+							 quote_identifier(origin->name))));
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("DISTINCT and ORDER BY have no meaning in %s() over measure \"%s\"",
+						function, origin->name),
+				 errhint("Write measure(%s).", quote_identifier(origin->name))));
+	}
+	if (origin->barrier != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("measure \"%s\" crosses %s before it is aggregated",
+						origin->name, origin->barrier),
+				 errhint("Evaluate measure(%s) with GROUP BY in the inner query.",
+						 quote_identifier(origin->name))));
+	if (carrier == CARRIER_COUNT && !kpi_counts(definition->expr))
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("COUNT(%s) has no governed meaning, for the measure does not count",
+						quote_identifier(origin->name)),
+				 errhint("Use count(*) for rows, or measure(%s) for the value.",
+						 quote_identifier(origin->name))));
+	if (carrier == CARRIER_OTHER && kpi_carriers == CARRIERS_STRICT &&
+		kpi_sums_up(definition->expr))
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("measure \"%s\" is additive: %s() is not its value", origin->name, function),
+				 errhint("Use sum() or measure(), or set kpitables.carriers to \"any\".")));
+	if (arg->else_zero && (carrier != CARRIER_SUM || !kpi_sums_up(definition->expr)))
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("ELSE 0 has no meaning in %s() over measure \"%s\"", function, origin->name),
+				 errdetail("Zero for rows outside a condition is neutral in a sum of an additive measure only."),
+				 errhint("Write ELSE NULL, or measure(%s) FILTER (WHERE ...).",
+						 quote_identifier(origin->name))));
+	check_path_filters(origin);
+	kpi_check_fan_out(origin);
+}
+
+/*
+ * The definition of a metric, loaded once a statement.
+ */
+static MetricDefinition *
+statement_definition(Rewrite *rewrite, Oid metric)
+{
+	MetricDefinition *definition;
+	ListCell   *lc;
+
+	foreach(lc, rewrite->definitions)
+	{
+		definition = lfirst(lc);
+		if (definition->metric == metric)
+			return definition;
+	}
+	definition = kpi_load_definition(metric);
+	rewrite->definitions = lappend(rewrite->definitions, definition);
+	return definition;
+}
+
+/*
+ * Note once a query that it reads a view.
+ */
+static void
+add_placeholder(Rewrite *rewrite, Query *query, Oid relid, Oid check_as_user,
+				Bitmapset *columns)
+{
+	Placeholder *placeholder;
+	ListCell   *lc;
+
+	foreach(lc, rewrite->placeholders)
+	{
+		placeholder = lfirst(lc);
+		if (placeholder->query == query && placeholder->relid == relid &&
+			placeholder->check_as_user == check_as_user)
+			return;
+	}
+	placeholder = palloc(sizeof(Placeholder));
+	placeholder->query = query;
+	placeholder->relid = relid;
+	placeholder->check_as_user = check_as_user;
+	rewrite->placeholders = lappend(rewrite->placeholders, placeholder);
+
+	kpi_compat_add_placeholder(query, relid, get_rel_name(relid), check_as_user,
+							   columns);
+}
+
+/*
+ * Tie a metric view's query to a metric that it evaluates: check that both read
+ * the same relation, and leave what the plan depends on.  Returns the entry of
+ * the source in the query.
+ */
+static int
+bind_metric(Rewrite *rewrite, Query *query, MetricDefinition *definition)
+{
+	int			rti = kpi_single_from_entry(query);
+	RangeTblEntry *source = rti > 0 ? rt_fetch(rti, query->rtable) : NULL;
+	Oid			user;
+	ListCell   *lc;
+
+	if (source == NULL || !OidIsValid(definition->source) ||
+		kpi_compat_rte_relation(source) != definition->source)
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
+				 errmsg("metric %s and its metric view do not have the same source",
+						kpi_relation_name(definition->metric)),
+				 errhint("Create the metric view again with kpi.create_metric_view().")));
+
+	user = kpi_compat_check_as_user(query, source);
+	add_placeholder(rewrite, query, definition->metric, user,
+					bms_make_singleton(1 - FirstLowInvalidHeapAttributeNumber));
+	foreach(lc, definition->reads)
+	{
+		DefinitionRead *read = lfirst(lc);
+
+		add_placeholder(rewrite, query, read->relid,
+						OidIsValid(read->check_as_user) ? read->check_as_user : user,
+						read->columns);
+	}
+	return rti;
+}
+
+/* A definition on its way into a query */
+typedef struct BindContext
+{
+	Rewrite    *rewrite;
+	Query	   *view;
+	int			rti;			/* the source in the metric view's query */
+	Origin	   *origin;			/* bring columns up along this, if not NULL */
+} BindContext;
+
+/*
+ * Replace the source's columns in a definition by those at hand.
+ */
+static Node *
+bind_mutator(Node *node, BindContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var))
+	{
+		Var		   *var = copyObject((Var *) node);
+
+		var->varno = var->varnosyn = context->rti;
+		kpi_compat_select_column(context->view,
+								 rt_fetch(context->rti, context->view->rtable),
+								 var->varattno);
+		if (context->origin != NULL)
+			var = kpi_export(context->rewrite, context->origin, (Node *) var);
+		return (Node *) var;
+	}
+	return expression_tree_mutator(node, bind_mutator, context);
+}
+
+/*
+ * Can a row reach the aggregation that holds no row of the metric view?
+ */
+static bool
+may_be_absent(Origin *origin)
+{
+	ListCell   *lc;
+
+	foreach(lc, origin->path)
+	{
+		PathStep   *step = lfirst(lc);
+
+		if (kpi_is_nullable(step->level->query, step->varno))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * count(*), with a filter
+ */
+static Aggref *
+make_count(Node *filter)
+{
+	Aggref	   *agg = makeNode(Aggref);
+
+	agg->aggfnoid = F_COUNT_;
+	agg->aggtype = INT8OID;
+	agg->aggstar = true;
+	agg->aggkind = AGGKIND_NORMAL;
+	agg->aggfilter = (Expr *) filter;
+	agg->aggsplit = AGGSPLIT_SIMPLE;
+	agg->aggno = -1;
+	agg->aggtransno = -1;
+	agg->location = -1;
+	return agg;
+}
+
+/*
+ * SUM(CASE WHEN p THEN m ELSE 0 END): zero for a group that has rows but none
+ * that meet the condition, NULL for no rows, as the words say (M4).
+ */
+static Node *
+zero_if_rows(Node *value, Node *filter, Index levelsup)
+{
+	Oid			type = exprType(value);
+	CoalesceExpr *coalesce = makeNode(CoalesceExpr);
+	CaseExpr   *expr = makeNode(CaseExpr);
+	CaseWhen   *when = makeNode(CaseWhen);
+	Aggref	   *count = make_count(copyObject(filter));
+	Node	   *zero;
+
+	zero = coerce_to_target_type(NULL,
+								 (Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+													Int32GetDatum(0), false, true),
+								 INT4OID, type, -1, COERCION_EXPLICIT,
+								 COERCE_EXPLICIT_CAST, -1);
+	if (zero == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("ELSE 0 has no meaning for a measure of type %s", format_type_be(type))));
+
+	coalesce->coalescetype = type;
+	coalesce->coalescecollid = exprCollation(value);
+	coalesce->args = list_make2(value, zero);
+	coalesce->location = -1;
+
+	count->agglevelsup = levelsup;
+	when->expr = make_opclause(Int8LessOperator, BOOLOID, false,
+							   (Expr *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64),
+												  Int64GetDatum(0), false, FLOAT8PASSBYVAL),
+							   (Expr *) count, InvalidOid, InvalidOid);
+	set_opfuncid((OpExpr *) when->expr);
+	when->result = (Expr *) coalesce;
+	when->location = -1;
+	expr->casetype = type;
+	expr->casecollid = exprCollation(value);
+	expr->args = list_make1(when);
+	expr->defresult = (Expr *) makeNullConst(type, -1, exprCollation(value));
+	expr->location = -1;
+	return (Node *) expr;
+}
+
+/*
+ * Cast a governed value to the type that the parser gave the aggregate.
+ */
+static Node *
+coerce_to_aggregate(Node *value, Aggref *agg, Origin *origin)
+{
+	Oid			type = exprType(value);
+	Node	   *result = value;
+
+	if (type != agg->aggtype)
+		result = coerce_to_target_type(NULL, value, type, agg->aggtype, -1,
+									   COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1);
+	if (result == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("measure \"%s\" of type %s has no %s() of type %s",
+						origin->name, format_type_be(type),
+						get_func_name(agg->aggfnoid), format_type_be(agg->aggtype)),
+				 errhint("Write measure(%s).", quote_identifier(origin->name))));
+	return result;
+}
+
+/*
+ * Replace an aggregate over a measure.  "filter" is the aggregate's own, with
+ * the measures in its subqueries already replaced.  Returns NULL for an
+ * aggregate that has nothing to do with measures.
+ */
+Node *
+kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg, Node *filter)
+{
+	Carrier		carrier = carrier_of(agg);
+	CarrierArgument arg = {0};
+	Origin		origin = {0};
+	MetricDefinition *definition;
+	BindContext bind;
+	Node	   *value;
+
+	if (carrier != CARRIER_NONE)
+	{
+		arg = read_argument((Node *) linitial_node(TargetEntry, agg->args)->expr);
+		if (IsA(arg.measure, Var) &&
+			(arg.condition == NULL || carrier != CARRIER_MEASURE))
+			origin = kpi_origin_of_var(level, (Var *) arg.measure);
+	}
+	if (origin.kind != ORIGIN_MEASURE)
+	{
+		check_plain_aggregate(level, agg);
+		return NULL;
+	}
+	if (((Var *) arg.measure)->varlevelsup != agg->agglevelsup)
+		origin.barrier = "the boundary of a subquery";
+
+	definition = statement_definition(rewrite, origin.metric);
+	check_condition(level, (Node *) agg->aggfilter);
+	check_condition(level, arg.condition);
+	check_governed(agg, carrier, &arg, &origin, definition);
+
+	bind.rewrite = rewrite;
+	bind.view = origin.view->query;
+	bind.rti = bind_metric(rewrite, bind.view, definition);
+	bind.origin = &origin;
+	value = bind_mutator(definition->expr, &bind);
+
+	if (may_be_absent(&origin))
+	{
+		Node	   *present = (Node *) kpi_export(rewrite, &origin,
+												  makeBoolConst(true, false));
+
+		value = kpi_and_filter(value, present);
+	}
+	/* what is above was made for the aggregate's level; the rest stands here */
+	IncrementVarSublevelsUp(value, agg->agglevelsup, 0);
+	value = kpi_and_filter(value, make_and_qual(copyObject(filter),
+												copyObject(arg.condition)));
+	if (arg.else_zero)
+		value = zero_if_rows(value, filter, agg->agglevelsup);
+	return coerce_to_aggregate(value, agg, &origin);
+}
+
+/*
+ * A measure column is read row by row, without aggregation (M10).
+ */
+void
+kpi_need_row_value(Rewrite *rewrite, Origin *origin)
+{
+	ListCell   *lc;
+
+	if (kpi_ungrouped == UNGROUPED_ERROR)
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("measure \"%s\" is read without aggregation", origin->name),
+				 errdetail("kpitables.ungrouped is \"error\"."),
+				 errhint("Write measure(%s), with GROUP BY for the other columns.",
+						 quote_identifier(origin->name))));
+
+	foreach(lc, rewrite->markers)
+	{
+		MarkerColumn *marker = lfirst(lc);
+
+		if (marker->tle == origin->tle)
+			marker->needed = true;
+	}
+}
+
+/*
+ * Put an expression where the marker of a measure column stands.
+ */
+static Node *
+replace_marker_mutator(Node *node, Node *value)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, FuncExpr) &&
+		((FuncExpr *) node)->funcid == kpi_require_objects()->marker)
+		return value;
+	return expression_tree_mutator(node, replace_marker_mutator, (void *) value);
+}
+
+/*
+ * Replace what is left of the markers: by the row's contribution to an additive
+ * measure that is read row by row, by NULL otherwise.
+ */
+void
+kpi_replace_markers(Rewrite *rewrite)
+{
+	ListCell   *lc;
+
+	foreach(lc, rewrite->markers)
+	{
+		MarkerColumn *marker = lfirst(lc);
+		Node	   *expr = kpi_strip_coercions((Node *) marker->tle->expr);
+		Node	   *value = (Node *) makeNullConst(exprType(expr), -1,
+												   exprCollation(expr));
+
+		if (marker->needed && kpi_ungrouped == UNGROUPED_CONTRIBUTION)
+		{
+			MetricDefinition *definition = statement_definition(rewrite, marker->metric);
+			Query	   *query = marker->level->query;
+			BindContext bind = {rewrite, query, 0, NULL};
+
+			bind.rti = bind_metric(rewrite, query, definition);
+			if (kpi_sums_up(definition->expr))
+				value = bind_mutator(kpi_contribution(definition->expr), &bind);
+		}
+		marker->tle->expr = (Expr *) replace_marker_mutator((Node *) marker->tle->expr,
+															value);
+	}
+}

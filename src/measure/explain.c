@@ -1,0 +1,146 @@
+/*
+ * explain.c
+ *		The SQL that a query with measures becomes.
+ *
+ * The query is parsed, rewritten and treated as the planner hook treats it, and
+ * the resulting tree is deparsed.  A metric view that does nothing but name
+ * columns of its source is written as the source itself where that is possible,
+ * so that the text reads as an expert would have written it.
+ *
+ * src/measure/explain.c
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/ruleutils.h"
+
+#include "errors.h"
+#include "measure/measure.h"
+#include "metric/catalog.h"
+#include "metric/definition.h"
+
+PG_FUNCTION_INFO_V1(kpi_explain_measure);
+
+/*
+ * The entry that a query names columns of, if that is all it does; or 0.
+ */
+static int
+renamed_entry(Query *query)
+{
+	int			rti = kpi_single_from_entry(query);
+
+	if (rti == 0 || query->commandType != CMD_SELECT ||
+		query->jointree->quals != NULL || kpi_is_aggregated(query) ||
+		query->distinctClause != NIL || query->sortClause != NIL ||
+		query->limitCount != NULL || query->limitOffset != NULL ||
+		query->setOperations != NULL || query->cteList != NIL ||
+		query->rowMarks != NIL || query->hasWindowFuncs ||
+		query->hasTargetSRFs || query->hasSubLinks ||
+		rt_fetch(rti, query->rtable)->rtekind != RTE_RELATION ||
+		rt_fetch(rti, query->rtable)->securityQuals != NIL)
+		return 0;
+	return rti;
+}
+
+/*
+ * Write one subquery entry of a query as the relation that it names columns of.
+ */
+static void
+write_as_relation(Query *query, int varno, int inner_rti)
+{
+	RangeTblEntry *rte = rt_fetch(varno, query->rtable);
+	Query	   *inner = rte->subquery;
+	RangeTblEntry *relation = copyObject(rt_fetch(inner_rti, inner->rtable));
+	List	   *columns = copyObject(inner->targetList);
+
+	relation->alias = makeAlias(rte->eref->aliasname, NIL);
+	relation->eref->aliasname = pstrdup(rte->eref->aliasname);
+	relation->inFromCl = true;
+	ChangeVarNodes((Node *) columns, inner_rti, varno, 0);
+	*query = *(Query *) ReplaceVarsFromTargetList((Node *) query, varno, 0, rte, columns,
+												  REPLACEVARS_REPORT_ERROR, 0, NULL);
+	lfirst(list_nth_cell(query->rtable, varno - 1)) = relation;
+}
+
+/*
+ * Walker that simplifies every query of a tree, the innermost first.
+ */
+static bool
+simplify_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+		ListCell   *lc;
+		bool		has_join = false;
+
+		if (query_tree_walker(query, simplify_walker, context, 0))
+			return true;
+
+		/* a join's own columns must stay plain columns */
+		foreach(lc, query->rtable)
+			has_join |= lfirst_node(RangeTblEntry, lc)->rtekind == RTE_JOIN;
+		if (has_join || query->commandType != CMD_SELECT)
+			return false;
+		for (int i = 1; i <= list_length(query->rtable); i++)
+		{
+			RangeTblEntry *rte = rt_fetch(i, query->rtable);
+			int			inner_rti;
+
+			if (rte->rtekind != RTE_SUBQUERY)
+				continue;
+			inner_rti = renamed_entry(rte->subquery);
+			if (inner_rti > 0)
+				write_as_relation(query, i, inner_rti);
+		}
+		return false;
+	}
+	return expression_tree_walker(node, simplify_walker, context);
+}
+
+/*
+ * kpi.explain_measure(query) returns text
+ */
+Datum
+kpi_explain_measure(PG_FUNCTION_ARGS)
+{
+	char	   *sql = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	List	   *parsed = pg_parse_query(sql);
+	List	   *queries;
+	Query	   *query;
+	Rewrite		rewrite = {0};
+
+	if (list_length(parsed) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("explain_measure() takes one statement, not %d",
+						list_length(parsed))));
+	query = parse_analyze_fixedparams(linitial_node(RawStmt, parsed), sql, NULL, 0, NULL);
+	if (query->commandType == CMD_UTILITY)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("explain_measure() cannot explain a utility statement"),
+				 errhint("Give the query inside it.")));
+	queries = pg_rewrite_query(query);
+	if (list_length(queries) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("explain_measure() cannot explain a statement that rules turn into %d statements",
+						list_length(queries))));
+	query = linitial_node(Query, queries);
+
+	rewrite.glob = makeNode(PlannerGlobal);
+	kpi_rewrite_statement(query, &rewrite);
+	(void) simplify_walker((Node *) query, NULL);
+
+	PG_RETURN_TEXT_P(cstring_to_text(pg_get_querydef(query, true)));
+}

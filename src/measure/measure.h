@@ -1,0 +1,114 @@
+/*
+ * measure.h
+ *		What the parts of the measure rewriting share.
+ *
+ * src/measure/measure.h
+ */
+#ifndef KPI_MEASURE_MEASURE_H
+#define KPI_MEASURE_MEASURE_H
+
+#include "nodes/params.h"
+#include "nodes/parsenodes.h"
+#include "nodes/pathnodes.h"
+
+#include "metric/definition.h"
+
+/* kpitables.carriers: may AVG, MIN and MAX carry an additive measure? */
+typedef enum CarrierMode
+{
+	CARRIERS_ANY,
+	CARRIERS_STRICT
+} CarrierMode;
+
+/* kpitables.ungrouped: what a measure shows in a query without aggregation */
+typedef enum UngroupedMode
+{
+	UNGROUPED_CONTRIBUTION,
+	UNGROUPED_NULL,
+	UNGROUPED_ERROR
+} UngroupedMode;
+
+extern int	kpi_carriers;
+extern int	kpi_ungrouped;
+
+/* A query and the queries around it, which its outer references mean */
+typedef struct QueryLevel
+{
+	Query	   *query;
+	struct QueryLevel *parent;
+} QueryLevel;
+
+/* One statement being rewritten */
+typedef struct Rewrite
+{
+	PlannerGlobal *glob;		/* collects what inlined functions depend on */
+	List	   *definitions;	/* of MetricDefinition *, loaded so far */
+	List	   *placeholders;	/* of Placeholder *, added so far */
+	List	   *widened;		/* of WidenedEntry *, see origin.c */
+	List	   *markers;		/* of MarkerColumn *, all measure columns seen */
+} Rewrite;
+
+/* A measure column of a metric view's query */
+typedef struct MarkerColumn
+{
+	QueryLevel *level;			/* the metric view's query */
+	TargetEntry *tle;
+	Oid			metric;
+	bool		needed;			/* is it read row by row? */
+} MarkerColumn;
+
+/* Where a column of some level comes from */
+typedef enum OriginKind
+{
+	ORIGIN_OTHER,				/* an ordinary column */
+	ORIGIN_MEASURE,				/* a measure, not yet evaluated */
+	ORIGIN_ROW_VALUE			/* computed from a measure of a single row */
+} OriginKind;
+
+typedef struct PathStep
+{
+	QueryLevel *level;
+	int			varno;			/* the entry that leads to the next step */
+} PathStep;
+
+typedef struct Origin
+{
+	OriginKind	kind;
+	const char *name;			/* of the measure's column, for messages */
+	List	   *path;			/* of PathStep *, from the asking level down */
+	QueryLevel *view;			/* the metric view's query, at the path's end */
+	TargetEntry *tle;			/* the marker's column in it */
+	Oid			metric;
+	const char *barrier;		/* what the measure crosses on its way, or NULL */
+} Origin;
+
+/* origin.c */
+extern Origin kpi_origin_of_var(QueryLevel *level, Var *var);
+extern bool kpi_find_measure(QueryLevel *level, Node *node, Origin *origin);
+extern bool kpi_find_output_measure(QueryLevel *level, AttrNumber attno,
+									Origin *origin);
+extern bool kpi_is_aggregated(Query *query);
+extern Var *kpi_export(Rewrite *rewrite, Origin *origin, Node *expr);
+extern Node *kpi_whole_row(Rewrite *rewrite, QueryLevel *level, Var *var);
+extern bool kpi_is_nullable(Query *query, int varno);
+extern Query *kpi_entry_query(QueryLevel *level, RangeTblEntry *rte,
+							  QueryLevel **parent);
+
+/* fanout.c */
+extern void kpi_check_fan_out(Origin *origin);
+
+/* expand.c */
+extern Node *kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level,
+								  Aggref *agg, Node *filter);
+extern void kpi_need_row_value(Rewrite *rewrite, Origin *origin);
+extern void kpi_replace_markers(Rewrite *rewrite);
+
+/* rewrite.c */
+extern bool kpi_may_have_measures(Query *query);
+extern bool kpi_has_measures(Query *query);
+extern void kpi_rewrite_statement(Query *query, Rewrite *rewrite);
+
+/* inline.c */
+extern void kpi_inline_function(Rewrite *rewrite, RangeTblEntry *rte);
+
+#endif							/* KPI_MEASURE_MEASURE_H */

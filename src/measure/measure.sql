@@ -1,0 +1,31 @@
+-- measure: reading metrics at any grouping
+
+CREATE FUNCTION kpi.measure_transition(state internal, value anyelement)
+RETURNS internal
+AS 'MODULE_PATHNAME', 'kpi_measure_transition'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.measure_transition(internal, anyelement) IS
+	'transition function of kpi.measure(): raises KP003, for a measure is replaced when a query is planned';
+
+CREATE FUNCTION kpi.measure_final(state internal, value anyelement)
+RETURNS anyelement
+AS 'MODULE_PATHNAME', 'kpi_measure_final'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.measure_final(internal, anyelement) IS
+	'final function of kpi.measure(): raises KP003, on empty input too';
+
+CREATE AGGREGATE kpi.measure(anyelement) (
+	SFUNC = kpi.measure_transition,
+	STYPE = internal,
+	FINALFUNC = kpi.measure_final,
+	FINALFUNC_EXTRA
+);
+COMMENT ON AGGREGATE kpi.measure(anyelement) IS
+	'the value of a measure column of a metric view for the group at hand, by its governed definition; raises KP002 where it has no meaning and KP003 where the library did not see the query';
+
+CREATE FUNCTION kpi.explain_measure(query text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_explain_measure'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.explain_measure(text) IS
+	'the SQL that a query with measures becomes, with the views that it reads written out; runs as it stands for a role that may read the sources';

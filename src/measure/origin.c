@@ -1,0 +1,669 @@
+/*
+ * origin.c
+ *		Where a column comes from, and how more columns come the same way.
+ *
+ * A measure column passes unevaluated through subqueries, CTEs, views and joins
+ * (M6).  To evaluate it, the first aggregation above follows the column down to
+ * the metric view's query and brings the source's columns up along the same
+ * path, as additional output columns of each query on it.  No relation is added
+ * to any query.
+ *
+ * The path is cut where the measure crosses something that changes which rows
+ * there are, or how often: that is its barrier, and M7 has no value for it.
+ *
+ * src/measure/origin.c
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_relation.h"
+#include "parser/parsetree.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+
+#include "measure/measure.h"
+#include "metric/catalog.h"
+
+/* An entry that got more columns than the parser gave it */
+typedef struct WidenedEntry
+{
+	RangeTblEntry *rte;
+	int			ncolumns;		/* that it had */
+} WidenedEntry;
+
+static void follow_var(QueryLevel *level, Var *var, Origin *origin);
+
+/*
+ * Does a query aggregate?
+ */
+bool
+kpi_is_aggregated(Query *query)
+{
+	return query->hasAggs || query->groupClause != NIL ||
+		query->groupingSets != NIL || query->havingQual != NULL;
+}
+
+/*
+ * Is an expression of LIMIT or OFFSET there at all?  OFFSET 0, LIMIT ALL and
+ * LIMIT NULL are not.
+ */
+static bool
+limits(Node *node, bool zero_is_none)
+{
+	Const	   *con = (Const *) kpi_strip_coercions(node);
+
+	if (con == NULL)
+		return false;
+	if (!IsA(con, Const))
+		return true;
+	if (con->constisnull)
+		return false;
+	if (!zero_is_none)
+		return true;
+	return !((con->consttype == INT4OID && DatumGetInt32(con->constvalue) == 0) ||
+			 (con->consttype == INT8OID && DatumGetInt64(con->constvalue) == 0));
+}
+
+/*
+ * What in a query keeps a measure from passing through it, or NULL.
+ */
+static const char *
+barrier_of(Query *query)
+{
+	if (query->commandType != CMD_SELECT)
+		return "a data-modifying statement";
+	if (query->setOperations != NULL)
+		return "a set operation";
+	if (kpi_is_aggregated(query))
+		return "an aggregation";
+	if (query->distinctClause != NIL)
+		return "DISTINCT";
+	if (limits(query->limitCount, false))
+		return "LIMIT";
+	if (limits(query->limitOffset, true))
+		return "OFFSET";
+	if (query->hasWindowFuncs)
+		return "a window function";
+	if (query->hasTargetSRFs)
+		return "a set-returning function";
+	return NULL;
+}
+
+/*
+ * The query behind a subquery or CTE entry, and the level around that query;
+ * NULL for other entries.
+ */
+Query *
+kpi_entry_query(QueryLevel *level, RangeTblEntry *rte, QueryLevel **parent)
+{
+	ListCell   *lc;
+
+	if (rte->rtekind == RTE_SUBQUERY)
+	{
+		*parent = level;
+		return rte->subquery;
+	}
+	if (rte->rtekind != RTE_CTE || rte->self_reference)
+		return NULL;
+
+	for (Index i = 0; i < rte->ctelevelsup && level != NULL; i++)
+		level = level->parent;
+	if (level == NULL)
+		return NULL;
+	*parent = level;
+	foreach(lc, level->query->cteList)
+	{
+		CommonTableExpr *cte = lfirst_node(CommonTableExpr, lc);
+
+		if (strcmp(cte->ctename, rte->ctename) == 0)
+			return castNode(Query, cte->ctequery);
+	}
+	return NULL;
+}
+
+/*
+ * Remember the first barrier on the way.
+ */
+static void
+note_barrier(Origin *origin, const char *barrier)
+{
+	if (origin->barrier == NULL)
+		origin->barrier = barrier;
+}
+
+/* Search of an expression for measures, see kpi_find_measure */
+typedef struct FindContext
+{
+	QueryLevel *level;
+	Index		depth;			/* subqueries entered */
+	Origin	   *origin;
+} FindContext;
+
+/*
+ * Walker of kpi_find_measure().
+ */
+static bool
+find_measure_walker(Node *node, FindContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var			var = *(Var *) node;
+
+		if (var.varlevelsup < context->depth || var.varattno <= 0)
+			return false;
+		var.varlevelsup -= context->depth;
+		*context->origin = kpi_origin_of_var(context->level, &var);
+		return context->origin->kind != ORIGIN_OTHER;
+	}
+	if (IsA(node, Aggref) && context->depth == 0 &&
+		((Aggref *) node)->agglevelsup == 0)
+		return false;			/* a measure in there is evaluated */
+	if (IsA(node, Query))
+	{
+		bool		found;
+
+		context->depth++;
+		found = query_tree_walker((Query *) node, find_measure_walker, context, 0);
+		context->depth--;
+		return found;
+	}
+	return expression_tree_walker(node, find_measure_walker, context);
+}
+
+/*
+ * Does an expression of a level read a measure that it does not evaluate?
+ */
+bool
+kpi_find_measure(QueryLevel *level, Node *node, Origin *origin)
+{
+	FindContext context = {level, 0, origin};
+
+	return find_measure_walker(node, &context);
+}
+
+/*
+ * Does any of the expressions that make a column read a measure?  Then the
+ * column is a value of a row.
+ */
+static void
+follow_expression(QueryLevel *level, Node *expr, Origin *origin)
+{
+	Origin		found;
+
+	if (kpi_find_measure(level, expr, &found))
+	{
+		*origin = found;
+		origin->kind = ORIGIN_ROW_VALUE;
+	}
+}
+
+/*
+ * Follow a column of a set operation: into every branch, for the measure may be
+ * in any.
+ */
+static void
+follow_branches(QueryLevel *level, Node *node, AttrNumber attno, Origin *origin)
+{
+	if (origin->kind != ORIGIN_OTHER)
+		return;
+	if (IsA(node, SetOperationStmt))
+	{
+		follow_branches(level, ((SetOperationStmt *) node)->larg, attno, origin);
+		follow_branches(level, ((SetOperationStmt *) node)->rarg, attno, origin);
+	}
+	else
+	{
+		Var		   *var = makeVar(((RangeTblRef *) node)->rtindex, attno,
+								  UNKNOWNOID, -1, InvalidOid, 0);
+		Origin		branch = *origin;
+
+		follow_var(level, var, &branch);
+		if (branch.kind != ORIGIN_OTHER)
+			*origin = branch;
+	}
+}
+
+/*
+ * Follow an output column of a query.
+ */
+static void
+follow_output(QueryLevel *level, AttrNumber attno, Origin *origin)
+{
+	TargetEntry *tle = get_tle_by_resno(level->query->targetList, attno);
+	Node	   *expr;
+
+	if (tle == NULL)
+		return;
+	note_barrier(origin, barrier_of(level->query));
+	if (level->query->setOperations != NULL)
+	{
+		follow_branches(level, level->query->setOperations, attno, origin);
+		return;
+	}
+
+	if (kpi_is_marker((Node *) tle->expr, &origin->metric))
+	{
+		origin->kind = ORIGIN_MEASURE;
+		origin->view = level;
+		origin->tle = tle;
+		if (origin->name == NULL)
+			origin->name = tle->resname;
+		return;
+	}
+
+	expr = kpi_strip_coercions((Node *) tle->expr);
+	if (IsA(expr, Var))
+		follow_var(level, (Var *) expr, origin);
+	else
+		follow_expression(level, expr, origin);
+}
+
+/*
+ * Cut the path back to the level that an outer reference means.
+ */
+static QueryLevel *
+outer_level(QueryLevel *level, Index up, Origin *origin)
+{
+	List	   *path = NIL;
+	ListCell   *lc;
+
+	if (up == 0)
+		return level;
+	for (; up > 0 && level != NULL; up--)
+		level = level->parent;
+	if (level == NULL)
+		return NULL;
+
+	foreach(lc, origin->path)
+	{
+		PathStep   *step = lfirst(lc);
+
+		if (step->level->query == level->query)
+		{
+			origin->path = path;
+			return level;
+		}
+		path = lappend(path, step);
+	}
+
+	/* it leads out of the query that asks */
+	note_barrier(origin, "the boundary of a subquery");
+	return level;
+}
+
+/*
+ * Follow a Var of a level.
+ */
+static void
+follow_var(QueryLevel *level, Var *var, Origin *origin)
+{
+	RangeTblEntry *rte;
+	ListCell   *lc;
+
+	check_stack_depth();
+
+	level = outer_level(level, var->varlevelsup, origin);
+	if (level == NULL || var->varattno <= 0 ||
+		var->varno <= 0 || var->varno > list_length(level->query->rtable))
+		return;
+	rte = rt_fetch(var->varno, level->query->rtable);
+
+	switch (rte->rtekind)
+	{
+		case RTE_JOIN:
+			{
+				Node	   *alias = list_nth(rte->joinaliasvars, var->varattno - 1);
+
+				alias = kpi_strip_coercions(alias);
+				if (alias != NULL && IsA(alias, Var))
+					follow_var(level, (Var *) alias, origin);
+				else if (alias != NULL)
+					follow_expression(level, alias, origin);
+				return;
+			}
+		case RTE_SUBQUERY:
+		case RTE_CTE:
+			{
+				QueryLevel *child = palloc(sizeof(QueryLevel));
+				PathStep   *step = palloc(sizeof(PathStep));
+
+				child->query = kpi_entry_query(level, rte, &child->parent);
+				if (child->query == NULL)
+					return;
+				step->level = level;
+				step->varno = var->varno;
+				origin->path = lappend(list_copy(origin->path), step);
+				follow_output(child, var->varattno, origin);
+				return;
+			}
+		case RTE_VALUES:
+			foreach(lc, rte->values_lists)
+			{
+				List	   *row = lfirst(lc);
+
+				if (origin->kind == ORIGIN_OTHER && var->varattno <= list_length(row))
+					follow_expression(level, list_nth(row, var->varattno - 1), origin);
+			}
+			return;
+		case RTE_FUNCTION:
+			follow_expression(level, (Node *) rte->functions, origin);
+			return;
+		default:
+			return;
+	}
+}
+
+/*
+ * Where does a column of a level, or of one around it, come from?
+ */
+Origin
+kpi_origin_of_var(QueryLevel *level, Var *var)
+{
+	Origin		origin = {0};
+	Var			local = *var;
+
+	for (; local.varlevelsup > 0 && level != NULL; local.varlevelsup--)
+		level = level->parent;
+	if (level != NULL)
+		follow_var(level, &local, &origin);
+	return origin;
+}
+
+/*
+ * Does an output column of a query hold an unevaluated measure, in any branch?
+ */
+bool
+kpi_find_output_measure(QueryLevel *level, AttrNumber attno, Origin *origin)
+{
+	memset(origin, 0, sizeof(Origin));
+	follow_output(level, attno, origin);
+	return origin->kind != ORIGIN_OTHER;
+}
+
+/*
+ * Is an entry of a query's FROM on the nullable side of an outer join?
+ */
+static bool
+find_nullable(Node *node, int varno, bool nullable, bool *found)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblRef))
+	{
+		if (((RangeTblRef *) node)->rtindex != varno)
+			return false;
+		*found = true;
+		return nullable;
+	}
+	if (IsA(node, FromExpr))
+	{
+		ListCell   *lc;
+
+		foreach(lc, ((FromExpr *) node)->fromlist)
+		{
+			bool		result = find_nullable(lfirst(lc), varno, nullable, found);
+
+			if (*found)
+				return result;
+		}
+		return false;
+	}
+	else
+	{
+		JoinExpr   *join = castNode(JoinExpr, node);
+		bool		result;
+
+		result = find_nullable(join->larg, varno,
+							   nullable || join->jointype == JOIN_RIGHT ||
+							   join->jointype == JOIN_FULL, found);
+		if (*found)
+			return result;
+		return find_nullable(join->rarg, varno,
+							 nullable || join->jointype == JOIN_LEFT ||
+							 join->jointype == JOIN_FULL, found);
+	}
+}
+
+/*
+ * Can a row of the query's FROM hold no row of one of its entries?
+ */
+bool
+kpi_is_nullable(Query *query, int varno)
+{
+	bool		found = false;
+
+	return find_nullable((Node *) query->jointree, varno, false, &found);
+}
+
+/*
+ * The output column of a query that holds an expression; a new one if none
+ * does.
+ */
+static AttrNumber
+add_output(Query *query, Node *expr)
+{
+	ListCell   *lc;
+	char	   *name = "present";
+	AttrNumber	resno = list_length(query->targetList) + 1;
+
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (!tle->resjunk && equal(tle->expr, expr))
+			return tle->resno;
+	}
+
+	if (IsA(expr, Var))
+	{
+		Var		   *var = (Var *) expr;
+
+		name = get_rte_attribute_name(rt_fetch(var->varno, query->rtable),
+									  var->varattno);
+	}
+
+	/*
+	 * Columns that ORDER BY alone needs stand at the end, without a name for
+	 * the outside; ours goes before them.
+	 */
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (tle->resjunk)
+		{
+			resno = Min(resno, tle->resno);
+			tle->resno++;
+		}
+	}
+	query->targetList = list_insert_nth(query->targetList, resno - 1,
+										makeTargetEntry((Expr *) copyObject(expr),
+														resno, pstrdup(name), false));
+	return resno;
+}
+
+/*
+ * The number of columns that the parser gave an entry.
+ */
+static int
+parsed_columns(Rewrite *rewrite, RangeTblEntry *rte)
+{
+	ListCell   *lc;
+
+	foreach(lc, rewrite->widened)
+	{
+		WidenedEntry *widened = lfirst(lc);
+
+		if (widened->rte == rte)
+			return widened->ncolumns;
+	}
+	return list_length(rte->eref->colnames);
+}
+
+/*
+ * Let an entry show all columns that its query has.
+ */
+static void
+widen_entry(Rewrite *rewrite, RangeTblEntry *rte, Query *query)
+{
+	int			ncolumns = list_length(rte->eref->colnames);
+	WidenedEntry *widened;
+
+	if (ncolumns >= ExecCleanTargetListLength(query->targetList))
+		return;
+	if (parsed_columns(rewrite, rte) == ncolumns)
+	{
+		widened = palloc(sizeof(WidenedEntry));
+		widened->rte = rte;
+		widened->ncolumns = ncolumns;
+		rewrite->widened = lappend(rewrite->widened, widened);
+	}
+	for (int i = ncolumns; i < list_length(query->targetList); i++)
+	{
+		TargetEntry *tle = list_nth_node(TargetEntry, query->targetList, i);
+		Node	   *expr = (Node *) tle->expr;
+
+		if (tle->resjunk)
+			break;
+		rte->eref->colnames = lappend(rte->eref->colnames,
+									  makeString(pstrdup(tle->resname)));
+		if (rte->rtekind == RTE_CTE)
+		{
+			rte->coltypes = lappend_oid(rte->coltypes, exprType(expr));
+			rte->coltypmods = lappend_int(rte->coltypmods, exprTypmod(expr));
+			rte->colcollations = lappend_oid(rte->colcollations, exprCollation(expr));
+		}
+	}
+}
+
+/*
+ * Let a CTE's own description show all columns that its query has.
+ */
+static void
+widen_cte(QueryLevel *level, RangeTblEntry *rte)
+{
+	ListCell   *lc;
+
+	for (Index i = 0; i < rte->ctelevelsup; i++)
+		level = level->parent;
+	foreach(lc, level->query->cteList)
+	{
+		CommonTableExpr *cte = lfirst_node(CommonTableExpr, lc);
+		List	   *tlist;
+
+		if (strcmp(cte->ctename, rte->ctename) != 0)
+			continue;
+		tlist = ((Query *) cte->ctequery)->targetList;
+		for (int i = list_length(cte->ctecolnames); i < list_length(tlist); i++)
+		{
+			TargetEntry *tle = list_nth_node(TargetEntry, tlist, i);
+			Node	   *expr = (Node *) tle->expr;
+
+			if (tle->resjunk)
+				break;
+			cte->ctecolnames = lappend(cte->ctecolnames,
+									   makeString(pstrdup(tle->resname)));
+			cte->ctecoltypes = lappend_oid(cte->ctecoltypes, exprType(expr));
+			cte->ctecoltypmods = lappend_int(cte->ctecoltypmods, exprTypmod(expr));
+			cte->ctecolcollations = lappend_oid(cte->ctecolcollations, exprCollation(expr));
+		}
+	}
+}
+
+/*
+ * Bring one expression of an entry's query up into the entry's level.
+ */
+static Var *
+export_step(Rewrite *rewrite, QueryLevel *level, int varno, Query *query, Node *expr)
+{
+	RangeTblEntry *rte = rt_fetch(varno, level->query->rtable);
+	AttrNumber	resno = add_output(query, expr);
+
+	widen_entry(rewrite, rte, query);
+	if (rte->rtekind == RTE_CTE)
+		widen_cte(level, rte);
+	return makeVar(varno, resno, exprType(expr), exprTypmod(expr),
+				   exprCollation(expr), 0);
+}
+
+/*
+ * Bring an expression of the metric view's query up to the level that asked,
+ * along the measure's path.
+ */
+Var *
+kpi_export(Rewrite *rewrite, Origin *origin, Node *expr)
+{
+	Query	   *query = origin->view->query;
+
+	for (int i = list_length(origin->path) - 1; i >= 0; i--)
+	{
+		PathStep   *step = list_nth(origin->path, i);
+
+		expr = (Node *) export_step(rewrite, step->level, step->varno, query, expr);
+		query = step->level->query;
+	}
+	return castNode(Var, expr);
+}
+
+/*
+ * A whole-row reference to an entry that carries measures, as the columns that
+ * the parser saw: the entry may get more.
+ */
+Node *
+kpi_whole_row(Rewrite *rewrite, QueryLevel *level, Var *var)
+{
+	QueryLevel *owner = level;
+	RangeTblEntry *rte;
+	QueryLevel *parent;
+	Query	   *query;
+	RowExpr    *row = makeNode(RowExpr);
+	CaseExpr   *expr;
+	CaseWhen   *when;
+	Var		   *present;
+	int			ncolumns;
+
+	for (Index i = 0; i < var->varlevelsup; i++)
+		owner = owner->parent;
+	rte = rt_fetch(var->varno, owner->query->rtable);
+	query = kpi_entry_query(owner, rte, &parent);
+	Assert(query != NULL);
+
+	ncolumns = parsed_columns(rewrite, rte);
+	row->row_typeid = var->vartype;
+	row->row_format = COERCE_IMPLICIT_CAST;
+	row->location = -1;
+	for (int i = 1; i <= ncolumns; i++)
+	{
+		TargetEntry *tle = get_tle_by_resno(query->targetList, i);
+		Node	   *expr = (Node *) tle->expr;
+
+		row->args = lappend(row->args,
+							makeVar(var->varno, i, exprType(expr), exprTypmod(expr),
+									exprCollation(expr), var->varlevelsup));
+		row->colnames = lappend(row->colnames, list_nth(rte->eref->colnames, i - 1));
+	}
+	if (!kpi_is_nullable(owner->query, var->varno))
+		return (Node *) row;
+
+	/* no row at all is not a row of nulls */
+	present = export_step(rewrite, owner, var->varno, query,
+						  makeBoolConst(true, false));
+	present->varlevelsup = var->varlevelsup;
+	when = makeNode(CaseWhen);
+	when->expr = (Expr *) present;
+	when->result = (Expr *) row;
+	when->location = -1;
+	expr = makeNode(CaseExpr);
+	expr->casetype = row->row_typeid;
+	expr->args = list_make1(when);
+	expr->defresult = (Expr *) makeNullConst(row->row_typeid, -1, InvalidOid);
+	expr->location = -1;
+	return (Node *) expr;
+}

@@ -1,0 +1,479 @@
+/*
+ * rewrite.c
+ *		Walking a statement and replacing the measures in it.
+ *
+ * Each query level is visited once, in place: its expressions first, then the
+ * queries below it.  An aggregate over a measure is replaced where it stands and
+ * adds columns to the queries on the measure's path; since those are ordinary
+ * columns of the source, it does not matter whether such a query was visited
+ * before or is visited later.  A measure that passes through the select list of
+ * a query is left alone there: whoever reads the list decides.  When all is
+ * visited, the markers in the metric views' queries are replaced.
+ *
+ * What has no meaning (M7) is refused on the way.
+ *
+ * src/measure/rewrite.c
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "errors.h"
+#include "measure/measure.h"
+#include "metric/catalog.h"
+
+/* Where the expression walk is */
+typedef struct WalkContext
+{
+	Rewrite    *rewrite;
+	QueryLevel *level;
+} WalkContext;
+
+static void rewrite_query(Rewrite *rewrite, Query *query, QueryLevel *parent,
+						  bool is_output);
+
+/*
+ * A look at the range table alone: measures come from views, so from subquery
+ * entries, be it in a CTE, a sublink or an inlined function.
+ */
+bool
+kpi_may_have_measures(Query *query)
+{
+	ListCell   *lc;
+
+	if (query->hasSubLinks || query->cteList != NIL)
+		return true;
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_SUBQUERY || rte->rtekind == RTE_FUNCTION)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Walker of kpi_has_measures().
+ */
+static bool
+has_measures_walker(Node *node, const KpiObjects *kpi)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid == kpi->marker)
+		return true;
+	if (IsA(node, Aggref) && ((Aggref *) node)->aggfnoid == kpi->measure)
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, has_measures_walker,
+								 (void *) kpi, 0);
+	return expression_tree_walker(node, has_measures_walker, (void *) kpi);
+}
+
+/*
+ * Does a query hold a marker or measure()?
+ */
+bool
+kpi_has_measures(Query *query)
+{
+	const KpiObjects *kpi = kpi_objects();
+
+	return kpi != NULL && has_measures_walker((Node *) query, kpi);
+}
+
+/*
+ * Walker that inlines the SQL functions with measures, and those in these.
+ */
+static bool
+inline_functions_walker(Node *node, Rewrite *rewrite)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		if (((RangeTblEntry *) node)->rtekind == RTE_FUNCTION)
+			kpi_inline_function(rewrite, (RangeTblEntry *) node);
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, inline_functions_walker, rewrite,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, inline_functions_walker, rewrite);
+}
+
+/*
+ * Raise the error for a measure that stands unevaluated in a query that
+ * aggregates.
+ */
+static void
+report_unevaluated(Origin *origin, const char *where)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+			 errmsg("measure \"%s\" cannot be in %s of a query that aggregates",
+					origin->name, where),
+			 errhint("Filter groups by HAVING measure(%s) ..., or evaluate it in a subquery first.",
+					 quote_identifier(origin->name))));
+}
+
+/*
+ * A column is read where its value is wanted: refuse an unevaluated measure in a
+ * query that aggregates, note it elsewhere.
+ */
+static void
+read_column(Rewrite *rewrite, QueryLevel *level, Var *var)
+{
+	Origin		origin = kpi_origin_of_var(level, var);
+
+	if (origin.kind == ORIGIN_OTHER)
+		return;
+	for (Index i = 0; i < var->varlevelsup; i++)
+		level = level->parent;
+	if (kpi_is_aggregated(level->query))
+		report_unevaluated(&origin, "WHERE, JOIN or GROUP BY");
+	if (origin.kind == ORIGIN_MEASURE)
+		kpi_need_row_value(rewrite, &origin);
+}
+
+/*
+ * A whole row is read: its measures are, each as in a preview.  Returns what
+ * replaces the reference.
+ */
+static Node *
+read_row(Rewrite *rewrite, QueryLevel *level, Var *var)
+{
+	QueryLevel *owner = level;
+	RangeTblEntry *rte;
+	bool		has_measure = false;
+
+	for (Index i = 0; i < var->varlevelsup; i++)
+		owner = owner->parent;
+	rte = rt_fetch(var->varno, owner->query->rtable);
+
+	for (int i = 1; i <= list_length(rte->eref->colnames); i++)
+	{
+		Var		   *column = makeVar(var->varno, i, UNKNOWNOID, -1, InvalidOid, 0);
+		Origin		origin = kpi_origin_of_var(owner, column);
+
+		if (origin.kind == ORIGIN_OTHER)
+			continue;
+		has_measure = true;
+		if (origin.kind == ORIGIN_MEASURE)
+			kpi_need_row_value(rewrite, &origin);
+	}
+	if (has_measure && (rte->rtekind == RTE_SUBQUERY || rte->rtekind == RTE_CTE))
+		return kpi_whole_row(rewrite, owner, var);
+	return (Node *) var;
+}
+
+/*
+ * A window function works on values, and a measure has none before it is
+ * aggregated.
+ */
+static void
+check_window_function(QueryLevel *level, WindowFunc *func)
+{
+	Origin		origin;
+
+	if (func->winfnoid == kpi_require_objects()->measure)
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("OVER has no meaning in measure()"),
+				 errhint("Write sum(measure(x)) OVER (...) in a query with GROUP BY.")));
+	if (kpi_find_measure(level, (Node *) func->args, &origin) ||
+		kpi_find_measure(level, (Node *) func->aggfilter, &origin))
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("window function %s() cannot read measure \"%s\" of single rows",
+						get_func_name(func->winfnoid), origin.name),
+				 errhint("Write %s(measure(%s)) OVER (...) in a query with GROUP BY.",
+						 get_func_name(func->winfnoid), quote_identifier(origin.name))));
+}
+
+/*
+ * Replace the measures in one expression of a level.
+ */
+static Node *
+rewrite_expr(Node *node, WalkContext *context)
+{
+	if (node == NULL)
+		return NULL;
+
+	if (IsA(node, Aggref))
+	{
+		Aggref	   *agg = (Aggref *) node;
+		Node	   *filter = rewrite_expr((Node *) agg->aggfilter, context);
+		Node	   *value;
+
+		value = kpi_expand_aggregate(context->rewrite, context->level, agg, filter);
+		if (value != NULL)
+			return value;
+	}
+	else if (IsA(node, WindowFunc))
+		check_window_function(context->level, (WindowFunc *) node);
+	else if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+
+		if (var->varattno == 0)
+			return read_row(context->rewrite, context->level, var);
+		read_column(context->rewrite, context->level, var);
+		return node;
+	}
+	else if (IsA(node, SubLink))
+	{
+		SubLink    *sublink = (SubLink *) node;
+
+		sublink->testexpr = rewrite_expr(sublink->testexpr, context);
+		rewrite_query(context->rewrite, (Query *) sublink->subselect, context->level,
+					  sublink->subLinkType != EXISTS_SUBLINK);
+		return node;
+	}
+	else if (IsA(node, Query) || IsA(node, RangeTblRef))
+		return node;
+
+	return expression_tree_mutator(node, rewrite_expr, context);
+}
+
+/*
+ * Is a column of the select list named by one of these clauses?
+ */
+static bool
+is_named_by(TargetEntry *tle, List *clauses)
+{
+	ListCell   *lc;
+
+	if (tle->ressortgroupref == 0)
+		return false;
+	foreach(lc, clauses)
+		if (lfirst_node(SortGroupClause, lc)->tleSortGroupRef == tle->ressortgroupref)
+			return true;
+	return false;
+}
+
+/*
+ * Refuse a measure as a key: of groups, of distinct rows, of windows.
+ */
+static void
+check_not_key(Query *query, TargetEntry *tle, Origin *origin)
+{
+	const char *what = NULL;
+	ListCell   *lc;
+
+	if (is_named_by(tle, query->groupClause))
+		what = "a grouping key";
+	else if (is_named_by(tle, query->distinctClause))
+		what = "a key of DISTINCT";
+	foreach(lc, query->windowClause)
+	{
+		WindowClause *window = lfirst_node(WindowClause, lc);
+
+		if (is_named_by(tle, window->partitionClause) ||
+			is_named_by(tle, window->orderClause))
+			what = "a key of a window";
+	}
+	if (what != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("measure \"%s\" cannot be %s", origin->name, what),
+				 errhint("Group by dimensions and evaluate measure(%s) for each group.",
+						 quote_identifier(origin->name))));
+}
+
+/*
+ * Replace the measures in a select list.  A measure that only passes through is
+ * left to the query above; in the output of the statement, or of a subquery in
+ * an expression, it is read.
+ */
+static void
+rewrite_target_list(WalkContext *context, bool is_output)
+{
+	Query	   *query = context->level->query;
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		Node	   *expr = kpi_strip_coercions((Node *) tle->expr);
+		Origin		origin;
+		Oid			metric;
+
+		if (expr == NULL)
+			continue;
+		if (kpi_is_marker(expr, &metric))
+		{
+			MarkerColumn *marker = palloc(sizeof(MarkerColumn));
+
+			marker->level = context->level;
+			marker->tle = tle;
+			marker->metric = metric;
+			marker->needed = is_output;
+			context->rewrite->markers = lappend(context->rewrite->markers, marker);
+			continue;
+		}
+		if (kpi_find_measure(context->level, expr, &origin))
+			check_not_key(query, tle, &origin);
+		if (IsA(expr, Var) && ((Var *) expr)->varattno > 0 &&
+			!is_output && tle->ressortgroupref == 0 && !kpi_is_aggregated(query))
+			continue;
+		tle->expr = (Expr *) rewrite_expr((Node *) tle->expr, context);
+	}
+}
+
+/*
+ * Replace the measures in the conditions of a join tree.
+ */
+static void
+rewrite_join_tree(WalkContext *context, Node *node)
+{
+	ListCell   *lc;
+
+	if (node == NULL || IsA(node, RangeTblRef))
+		return;
+	if (IsA(node, FromExpr))
+	{
+		foreach(lc, ((FromExpr *) node)->fromlist)
+			rewrite_join_tree(context, lfirst(lc));
+		((FromExpr *) node)->quals = rewrite_expr(((FromExpr *) node)->quals, context);
+	}
+	else
+	{
+		JoinExpr   *join = castNode(JoinExpr, node);
+
+		rewrite_join_tree(context, join->larg);
+		rewrite_join_tree(context, join->rarg);
+		join->quals = rewrite_expr(join->quals, context);
+	}
+}
+
+/*
+ * Set operations that compare rows must not compare measures.
+ */
+static void
+check_set_operation(QueryLevel *level, Node *node)
+{
+	SetOperationStmt *setop = (SetOperationStmt *) node;
+	ListCell   *lc;
+
+	if (!IsA(node, SetOperationStmt))
+		return;
+	check_set_operation(level, setop->larg);
+	check_set_operation(level, setop->rarg);
+	if (setop->all && setop->op == SETOP_UNION)
+		return;
+
+	foreach(lc, level->query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		Origin		origin;
+
+		/* the select list names the leftmost branch; ask for all of them */
+		if (!tle->resjunk && kpi_find_output_measure(level, tle->resno, &origin))
+			ereport(ERROR,
+					(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+					 errmsg("measure \"%s\" cannot be compared by a set operation", origin.name),
+					 errhint("Evaluate measure(%s) with GROUP BY in each branch, or use UNION ALL.",
+							 quote_identifier(origin.name))));
+	}
+}
+
+/*
+ * Replace the measures in what a range-table entry evaluates, and in its query.
+ */
+static void
+rewrite_entry(WalkContext *context, RangeTblEntry *rte, bool is_branch)
+{
+	switch (rte->rtekind)
+	{
+		case RTE_SUBQUERY:
+			rewrite_query(context->rewrite, rte->subquery, context->level, is_branch);
+			break;
+		case RTE_FUNCTION:
+			rte->functions = (List *) rewrite_expr((Node *) rte->functions, context);
+			break;
+		case RTE_TABLEFUNC:
+			rte->tablefunc = (TableFunc *) rewrite_expr((Node *) rte->tablefunc, context);
+			break;
+		case RTE_VALUES:
+			rte->values_lists = (List *) rewrite_expr((Node *) rte->values_lists, context);
+			break;
+		case RTE_RELATION:
+			rte->tablesample = (TableSampleClause *)
+				rewrite_expr((Node *) rte->tablesample, context);
+			break;
+		default:
+			break;
+	}
+	rte->securityQuals = (List *) rewrite_expr((Node *) rte->securityQuals, context);
+}
+
+/*
+ * Replace the measures in a query and in the queries below it.  "is_output":
+ * the select list is read as it is, not by an enclosing query's FROM.
+ */
+static void
+rewrite_query(Rewrite *rewrite, Query *query, QueryLevel *parent, bool is_output)
+{
+	QueryLevel *level = palloc(sizeof(QueryLevel));
+	WalkContext context = {rewrite, level};
+	ListCell   *lc;
+	int			nentries;
+
+	check_stack_depth();
+
+	level->query = query;
+	level->parent = parent;
+	if (query->setOperations != NULL)
+		check_set_operation(level, query->setOperations);
+
+	/* CTEs and FROM first: their markers must be known when they are read */
+	foreach(lc, query->cteList)
+	{
+		Query	   *cte = castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery);
+
+		rewrite_query(rewrite, cte, level, cte->commandType != CMD_SELECT);
+	}
+	nentries = list_length(query->rtable);
+	for (int i = 0; i < nentries; i++)
+		rewrite_entry(&context, list_nth_node(RangeTblEntry, query->rtable, i),
+					  query->setOperations != NULL);
+
+	rewrite_target_list(&context, is_output || query->commandType != CMD_SELECT);
+	query->returningList = (List *) rewrite_expr((Node *) query->returningList, &context);
+	query->withCheckOptions = (List *) rewrite_expr((Node *) query->withCheckOptions, &context);
+	query->onConflict = (OnConflictExpr *) rewrite_expr((Node *) query->onConflict, &context);
+	query->mergeActionList = (List *) rewrite_expr((Node *) query->mergeActionList, &context);
+	rewrite_join_tree(&context, (Node *) query->jointree);
+	query->havingQual = rewrite_expr(query->havingQual, &context);
+	query->limitOffset = rewrite_expr(query->limitOffset, &context);
+	query->limitCount = rewrite_expr(query->limitCount, &context);
+	foreach(lc, query->windowClause)
+	{
+		WindowClause *window = lfirst_node(WindowClause, lc);
+
+		window->startOffset = rewrite_expr(window->startOffset, &context);
+		window->endOffset = rewrite_expr(window->endOffset, &context);
+	}
+}
+
+/*
+ * Replace all measures of a statement, in place.  Nothing happens to one that
+ * has none.
+ */
+void
+kpi_rewrite_statement(Query *query, Rewrite *rewrite)
+{
+	(void) inline_functions_walker((Node *) query, rewrite);
+	if (!kpi_has_measures(query))
+		return;
+	rewrite_query(rewrite, query, NULL, true);
+	kpi_replace_markers(rewrite);
+}

@@ -1,0 +1,484 @@
+/*
+ * additivity.c
+ *		How a metric may be combined from the values of parts.
+ *
+ * Additivity is read off a flattened definition, never declared.  The additive
+ * expressions are the sums and counts without DISTINCT, and what addition,
+ * subtraction, negation, multiplication by a constant, COALESCE(.., 0) and
+ * casts that lose nothing make of them.  The same rules give an additive
+ * metric's contribution of a single row (M10): each aggregate is replaced by
+ * what it adds for that row, so that a client that sums the rows of an extract
+ * gets the governed total.  Both walks must agree; they share "classify".
+ *
+ * Division is not in the list although it distributes over addition: numeric
+ * division rounds and integer division truncates, so parts would not sum to the
+ * digit.
+ *
+ * The terms are those of R. Kimball and M. Ross, The Data Warehouse Toolkit,
+ * 3rd edition, chapter 1 ("Additive, semi-additive, and non-additive facts");
+ * semi-additive here is what can be combined from parts by its own aggregate
+ * but not by a sum, which is all that a definition tells.
+ *
+ * src/metric/additivity.c
+ */
+#include "postgres.h"
+
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_coerce.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+
+#include "errors.h"
+#include "metric/additivity.h"
+#include "metric/catalog.h"
+
+/* What one node does with the additivity of its arguments */
+typedef enum NodeClass
+{
+	CLASS_OTHER,				/* nothing is known */
+	CLASS_COUNT,				/* count(*), count(x) */
+	CLASS_SUM,					/* sum(x) */
+	CLASS_EXTREME,				/* min, max and the like */
+	CLASS_PLUS,					/* both arguments summed up or down */
+	CLASS_SCALE,				/* one argument, times a constant or a sign */
+	CLASS_CAST,					/* one argument, cast without loss */
+	CLASS_COALESCE				/* COALESCE(x, 0) */
+} NodeClass;
+
+/*
+ * The name of a function of pg_catalog, or "".
+ */
+static const char *
+catalog_function_name(Oid funcid)
+{
+	char	   *name;
+
+	if (get_func_namespace(funcid) != PG_CATALOG_NAMESPACE)
+		return "";
+	name = get_func_name(funcid);
+	return name ? name : "";
+}
+
+/*
+ * Does an aggregate of pg_catalog have one of these names?
+ */
+static bool
+is_named(const char *name, const char *const *names)
+{
+	for (; *names != NULL; names++)
+		if (strcmp(name, *names) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Is this the constant zero of its type?
+ */
+static bool
+is_zero(Node *node)
+{
+	Const	   *con;
+	char	   *text;
+	Oid			output;
+	bool		varlena;
+
+	node = kpi_strip_coercions(node);
+	if (!IsA(node, Const) || ((Const *) node)->constisnull)
+		return false;
+	con = (Const *) node;
+	if (TypeCategory(con->consttype) != TYPCATEGORY_NUMERIC)
+		return false;
+	getTypeOutputInfo(con->consttype, &output, &varlena);
+	text = OidOutputFunctionCall(output, con->constvalue);
+	return text[0] != '-' && strspn(text, "0.") == strlen(text);
+}
+
+/*
+ * Does a cast keep every digit?  From an integer to a wider one or to numeric,
+ * from anything to itself; rounding to a scale does not.
+ */
+static bool
+is_exact_cast(Oid from, Oid to, bool has_typmod)
+{
+	static const Oid widening[] = {INT2OID, INT4OID, INT8OID, NUMERICOID};
+	int			i = -1;
+	int			j = -1;
+
+	if (from == to)
+		return !has_typmod;
+	if (from == FLOAT4OID && to == FLOAT8OID)
+		return true;
+	for (int k = 0; k < lengthof(widening); k++)
+	{
+		if (widening[k] == from)
+			i = k;
+		if (widening[k] == to)
+			j = k;
+	}
+	return i >= 0 && j > i && !has_typmod;
+}
+
+/*
+ * Look at one node: what is it, and which arguments carry the measure?
+ */
+static NodeClass
+classify(Node *node, List **args)
+{
+	static const char *const extremes[] = {"min", "max", "bool_and", "bool_or",
+	"every", "bit_and", "bit_or", NULL};
+
+	*args = NIL;
+	switch (nodeTag(node))
+	{
+		case T_Aggref:
+			{
+				Aggref	   *agg = (Aggref *) node;
+				const char *name = catalog_function_name(agg->aggfnoid);
+
+				if (is_named(name, extremes))
+					return CLASS_EXTREME;
+				if (agg->aggdistinct != NIL)
+					return CLASS_OTHER;
+				if (agg->aggfnoid == F_COUNT_ || agg->aggfnoid == F_COUNT_ANY)
+					return CLASS_COUNT;
+				if (strcmp(name, "sum") == 0)
+					return CLASS_SUM;
+				return CLASS_OTHER;
+			}
+		case T_OpExpr:
+			{
+				OpExpr	   *op = (OpExpr *) node;
+				char	   *name = get_opname(op->opno);
+				Node	   *left = linitial(op->args);
+				Node	   *right = list_length(op->args) > 1 ? lsecond(op->args) : NULL;
+
+				if (get_func_namespace(op->opfuncid ? op->opfuncid : get_opcode(op->opno)) != PG_CATALOG_NAMESPACE)
+					return CLASS_OTHER;
+				if (right == NULL)
+				{
+					*args = list_make1(left);
+					return strcmp(name, "-") == 0 || strcmp(name, "+") == 0 ?
+						CLASS_SCALE : CLASS_OTHER;
+				}
+				if ((strcmp(name, "+") == 0 || strcmp(name, "-") == 0) &&
+					exprType(left) == op->opresulttype &&
+					exprType(right) == op->opresulttype)
+				{
+					*args = list_make2(left, right);
+					return CLASS_PLUS;
+				}
+				if (strcmp(name, "*") == 0)
+				{
+					bool		left_const = IsA(kpi_strip_coercions(left), Const);
+					bool		right_const = IsA(kpi_strip_coercions(right), Const);
+
+					if (left_const != right_const)
+					{
+						*args = list_make1(left_const ? right : left);
+						return CLASS_SCALE;
+					}
+				}
+				return CLASS_OTHER;
+			}
+		case T_RelabelType:
+			*args = list_make1(((RelabelType *) node)->arg);
+			return CLASS_CAST;
+		case T_FuncExpr:
+			{
+				FuncExpr   *func = (FuncExpr *) node;
+
+				if ((func->funcformat == COERCE_EXPLICIT_CAST ||
+					 func->funcformat == COERCE_IMPLICIT_CAST) &&
+					get_func_namespace(func->funcid) == PG_CATALOG_NAMESPACE &&
+					is_exact_cast(exprType(linitial(func->args)),
+								  func->funcresulttype,
+								  list_length(func->args) > 1))
+				{
+					*args = list_make1(linitial(func->args));
+					return CLASS_CAST;
+				}
+				return CLASS_OTHER;
+			}
+		case T_CoalesceExpr:
+			{
+				CoalesceExpr *coalesce = (CoalesceExpr *) node;
+
+				if (list_length(coalesce->args) == 2 &&
+					is_zero(lsecond(coalesce->args)))
+				{
+					*args = list_make1(linitial(coalesce->args));
+					return CLASS_COALESCE;
+				}
+				return CLASS_OTHER;
+			}
+		default:
+			return CLASS_OTHER;
+	}
+}
+
+/*
+ * How may the values of an expression for parts be combined?
+ */
+MetricAdditivity
+kpi_additivity(Node *expr)
+{
+	List	   *args;
+	ListCell   *lc;
+
+	check_stack_depth();
+
+	switch (classify(expr, &args))
+	{
+		case CLASS_COUNT:
+			return KPI_ADDITIVE_COUNT;
+		case CLASS_SUM:
+			return KPI_ADDITIVE;
+		case CLASS_EXTREME:
+			return KPI_SEMI_ADDITIVE;
+		case CLASS_CAST:
+			return kpi_additivity(linitial(args));
+		case CLASS_PLUS:
+		case CLASS_SCALE:
+		case CLASS_COALESCE:
+			foreach(lc, args)
+				if (kpi_additivity(lfirst(lc)) > KPI_ADDITIVE)
+					return KPI_NON_ADDITIVE;
+			return KPI_ADDITIVE;
+		case CLASS_OTHER:
+			break;
+	}
+	return KPI_NON_ADDITIVE;
+}
+
+/*
+ * The word that users see.
+ */
+const char *
+kpi_additivity_name(MetricAdditivity additivity)
+{
+	switch (additivity)
+	{
+		case KPI_ADDITIVE_COUNT:
+			return "count";
+		case KPI_ADDITIVE:
+			return "additive";
+		case KPI_SEMI_ADDITIVE:
+			return "semi-additive";
+		case KPI_NON_ADDITIVE:
+			return "non-additive";
+	}
+	pg_unreachable();
+}
+
+/*
+ * Is the total the sum of the parts?
+ */
+bool
+kpi_sums_up(Node *expr)
+{
+	return kpi_additivity(expr) <= KPI_ADDITIVE;
+}
+
+/*
+ * Does a metric count something, so that COUNT() may carry it (M8)?  Counts of
+ * distinct values count, too, though they do not sum up.
+ */
+bool
+kpi_counts(Node *expr)
+{
+	expr = kpi_strip_coercions(expr);
+	if (IsA(expr, CoalesceExpr))
+		expr = kpi_strip_coercions(linitial(((CoalesceExpr *) expr)->args));
+	if (!IsA(expr, Aggref))
+		return false;
+	return ((Aggref *) expr)->aggfnoid == F_COUNT_ ||
+		((Aggref *) expr)->aggfnoid == F_COUNT_ANY;
+}
+
+/*
+ * Cast an expression, or raise an internal error: the types come from functions
+ * that the definition itself applies.
+ */
+static Node *
+cast_to(Node *node, Oid type)
+{
+	Oid			from = exprType(node);
+	Node	   *result;
+
+	if (from == type)
+		return node;
+	result = coerce_to_target_type(NULL, node, from, type, -1,
+								   COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1);
+	if (result == NULL)
+		elog(ERROR, "cannot cast type %u to %u", from, type);
+	return result;
+}
+
+/*
+ * The constant of a type that reads "0" or "1".
+ */
+static Node *
+number_constant(Oid type, const char *text)
+{
+	Oid			input;
+	Oid			ioparam;
+	int16		typlen;
+	bool		typbyval;
+
+	getTypeInputInfo(type, &input, &ioparam);
+	get_typlenbyval(type, &typlen, &typbyval);
+	return (Node *) makeConst(type, -1, get_typcollation(type), typlen,
+							  OidInputFunctionCall(input, pstrdup(text), ioparam, -1),
+							  false, typbyval);
+}
+
+/*
+ * CASE WHEN condition THEN value ELSE otherwise END; no condition, no CASE.
+ */
+static Node *
+make_case(Node *condition, Node *value, Node *otherwise)
+{
+	CaseExpr   *expr;
+	CaseWhen   *when;
+
+	if (condition == NULL)
+		return value;
+
+	when = makeNode(CaseWhen);
+	when->expr = (Expr *) condition;
+	when->result = (Expr *) value;
+	when->location = -1;
+
+	expr = makeNode(CaseExpr);
+	expr->casetype = exprType(value);
+	expr->casecollid = exprCollation(value);
+	expr->args = list_make1(when);
+	expr->defresult = (Expr *) (otherwise ? otherwise :
+								(Node *) makeNullConst(exprType(value), -1,
+													   exprCollation(value)));
+	expr->location = -1;
+	return (Node *) expr;
+}
+
+/*
+ * x IS NULL, or x IS NOT NULL.  A row value is NULL only if it is no row at
+ * all, as count() has it.
+ */
+static Node *
+null_test(Node *arg, NullTestType type)
+{
+	NullTest   *test = makeNode(NullTest);
+
+	test->arg = (Expr *) arg;
+	test->nulltesttype = type;
+	test->argisrow = false;
+	test->location = -1;
+	return (Node *) test;
+}
+
+/*
+ * COALESCE(x, 0)
+ */
+static Node *
+coalesce_zero(Node *arg)
+{
+	CoalesceExpr *expr = makeNode(CoalesceExpr);
+
+	expr->coalescetype = exprType(arg);
+	expr->coalescecollid = exprCollation(arg);
+	expr->args = list_make2(arg, number_constant(exprType(arg), "0"));
+	expr->location = -1;
+	return (Node *) expr;
+}
+
+/*
+ * What one row adds to an additive expression (M10): a row outside the
+ * aggregate's filter adds nothing, which is NULL for a sum and 0 for a count.
+ * In x + y one of them may be NULL for a row without the other being so for
+ * all rows, so there NULL counts as 0 unless both are NULL.
+ *
+ * The result reads the columns that the aggregates read, and has the type of
+ * the expression.  Only for expressions of which kpi_sums_up() is true.
+ */
+Node *
+kpi_contribution(Node *expr)
+{
+	List	   *args;
+
+	check_stack_depth();
+
+	switch (classify(expr, &args))
+	{
+		case CLASS_COUNT:
+			{
+				Aggref	   *agg = (Aggref *) copyObject(expr);
+				Node	   *condition = (Node *) agg->aggfilter;
+
+				if (agg->args != NIL)
+				{
+					Node	   *arg = (Node *) linitial_node(TargetEntry, agg->args)->expr;
+
+					condition = make_and_qual(condition, null_test(arg, IS_NOT_NULL));
+				}
+				return make_case(condition, number_constant(INT8OID, "1"),
+								 number_constant(INT8OID, "0"));
+			}
+		case CLASS_SUM:
+			{
+				Aggref	   *agg = (Aggref *) copyObject(expr);
+				Node	   *arg = (Node *) linitial_node(TargetEntry, agg->args)->expr;
+
+				return make_case((Node *) agg->aggfilter,
+								 cast_to(arg, agg->aggtype), NULL);
+			}
+		case CLASS_PLUS:
+			{
+				OpExpr	   *op = (OpExpr *) copyObject(expr);
+				Node	   *left = kpi_contribution(linitial(op->args));
+				Node	   *right = kpi_contribution(lsecond(op->args));
+				Node	   *both;
+
+				op->args = list_make2(coalesce_zero(left), coalesce_zero(right));
+				both = (Node *) makeBoolExpr(OR_EXPR,
+											 list_make2(null_test(copyObject(left), IS_NOT_NULL),
+														null_test(copyObject(right), IS_NOT_NULL)),
+											 -1);
+				return make_case(both, (Node *) op, NULL);
+			}
+		case CLASS_SCALE:
+		case CLASS_CAST:
+		case CLASS_COALESCE:
+			{
+				Node	   *copy = copyObject(expr);
+				Node	   *inner = kpi_contribution(linitial(args));
+
+				/* put the contribution where the argument stands */
+				if (IsA(copy, OpExpr))
+				{
+					ListCell   *lc;
+
+					foreach(lc, ((OpExpr *) copy)->args)
+						if (equal(lfirst(lc), linitial(args)))
+							lfirst(lc) = inner;
+				}
+				else if (IsA(copy, RelabelType))
+					((RelabelType *) copy)->arg = (Expr *) inner;
+				else if (IsA(copy, FuncExpr))
+					linitial(((FuncExpr *) copy)->args) = inner;
+				else
+					linitial(castNode(CoalesceExpr, copy)->args) = inner;
+				return copy;
+			}
+		case CLASS_EXTREME:
+		case CLASS_OTHER:
+			break;
+	}
+	elog(ERROR, "expression has no contribution per row");
+	return NULL;
+}

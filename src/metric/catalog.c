@@ -1,0 +1,327 @@
+/*
+ * catalog.c
+ *		Where the extension's own objects are, and how its registry is written.
+ *
+ * The planner hook asks for the OIDs of the marker function and of measure()
+ * at every statement that could hold a measure, so they are cached for the
+ * backend and looked up again after any change of a function or schema.  Both
+ * must belong to the extension: a schema of the name "kpi" that somebody else
+ * made is no reason to touch anybody's query.
+ *
+ * The registry tables belong to the owner of the extension and nobody else has
+ * a privilege on them.  They are written with the owner's rights by constant
+ * statements whose names are all qualified.
+ *
+ * src/metric/catalog.c
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "kpitables.h"
+#include "metric/catalog.h"
+
+static KpiObjects objects;
+static bool objects_valid = false;	/* do "objects" hold what the catalogs say? */
+static bool objects_exist = false;	/* is the extension in this database? */
+
+/*
+ * Forget the cached OIDs.  Called at any moment, so it must not touch catalogs.
+ */
+static void
+invalidate_objects(Datum arg, int cacheid, uint32 hashvalue)
+{
+	objects_valid = false;
+}
+
+/*
+ * Register for the changes that can make the cached OIDs wrong.
+ */
+void
+kpi_metric_init(void)
+{
+	CacheRegisterSyscacheCallback(PROCOID, invalidate_objects, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_objects, (Datum) 0);
+}
+
+/*
+ * Find a function of the extension by name and argument types.
+ */
+static Oid
+extension_function(Oid namespace, Oid extension, const char *name,
+				   int nargs, const Oid *argtypes)
+{
+	Oid			funcid;
+
+	funcid = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+							 CStringGetDatum(name),
+							 PointerGetDatum(buildoidvector(argtypes, nargs)),
+							 ObjectIdGetDatum(namespace));
+	if (OidIsValid(funcid) &&
+		getExtensionOfObject(ProcedureRelationId, funcid) != extension)
+		return InvalidOid;
+	return funcid;
+}
+
+/*
+ * The extension's objects in this database, or NULL where it is not installed.
+ */
+const KpiObjects *
+kpi_objects(void)
+{
+	static const Oid marker_args[] = {REGCLASSOID, ANYELEMENTOID};
+	static const Oid measure_args[] = {ANYELEMENTOID};
+
+	if (!objects_valid)
+	{
+		KpiObjects	found = {0};
+		Oid			extension = InvalidOid;
+
+		/*
+		 * Set first: an invalidation that arrives during the look-up must not
+		 * be lost.
+		 */
+		objects_valid = true;
+		objects_exist = false;
+
+		found.namespace = get_namespace_oid(KPI_SCHEMA, true);
+		if (OidIsValid(found.namespace))
+			extension = get_extension_oid("kpitables", true);
+		if (OidIsValid(extension))
+		{
+			found.marker = extension_function(found.namespace, extension,
+											  "metric_column", 2, marker_args);
+			found.measure = extension_function(found.namespace, extension,
+											   "measure", 1, measure_args);
+		}
+		objects = found;
+		objects_exist = OidIsValid(found.marker) && OidIsValid(found.measure);
+	}
+
+	return objects_exist ? &objects : NULL;
+}
+
+/*
+ * The same for callers that cannot do without.
+ */
+const KpiObjects *
+kpi_require_objects(void)
+{
+	const KpiObjects *found = kpi_objects();
+
+	if (found == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"%s\" is not installed in this database", "kpitables"),
+				 errhint("Run CREATE EXTENSION kpitables.")));
+	return found;
+}
+
+/*
+ * Remove casts around an expression, whoever wrote them.
+ */
+Node *
+kpi_strip_coercions(Node *node)
+{
+	for (;;)
+	{
+		if (node == NULL)
+			return NULL;
+		switch (nodeTag(node))
+		{
+			case T_RelabelType:
+				node = (Node *) ((RelabelType *) node)->arg;
+				continue;
+			case T_CoerceViaIO:
+				node = (Node *) ((CoerceViaIO *) node)->arg;
+				continue;
+			case T_CoerceToDomain:
+				node = (Node *) ((CoerceToDomain *) node)->arg;
+				continue;
+			case T_CollateExpr:
+				node = (Node *) ((CollateExpr *) node)->arg;
+				continue;
+			case T_FuncExpr:
+				{
+					FuncExpr   *func = (FuncExpr *) node;
+
+					if ((func->funcformat == COERCE_EXPLICIT_CAST ||
+						 func->funcformat == COERCE_IMPLICIT_CAST) &&
+						func->args != NIL)
+					{
+						node = (Node *) linitial(func->args);
+						continue;
+					}
+					return node;
+				}
+			default:
+				return node;
+		}
+	}
+}
+
+/*
+ * Is this expression a measure column's marker, perhaps under a cast that
+ * carries the column's type modifier?  Then say which metric it names.
+ */
+bool
+kpi_is_marker(Node *node, Oid *metric)
+{
+	const KpiObjects *kpi = kpi_objects();
+	FuncExpr   *func;
+	Const	   *name;
+
+	node = kpi_strip_coercions(node);
+	if (kpi == NULL || node == NULL || !IsA(node, FuncExpr))
+		return false;
+	func = (FuncExpr *) node;
+	if (func->funcid != kpi->marker)
+		return false;
+
+	name = (Const *) linitial(func->args);
+	if (!IsA(name, Const) || name->constisnull)
+		return false;
+	*metric = DatumGetObjectId(name->constvalue);
+	return true;
+}
+
+/*
+ * The qualified name of a relation, quoted as needed, for messages and SQL.
+ */
+char *
+kpi_relation_name(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		return psprintf("%u", relid);
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  name);
+}
+
+/*
+ * The role that owns the extension.
+ */
+static Oid
+extension_owner(void)
+{
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			owner = InvalidOid;
+
+	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
+				F_NAMEEQ, CStringGetDatum("kpitables"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+
+	if (!OidIsValid(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"%s\" is not installed in this database", "kpitables"),
+				 errhint("Run CREATE EXTENSION kpitables.")));
+	return owner;
+}
+
+/*
+ * Run one constant statement on the registry tables with the rights of the
+ * extension's owner and nothing but pg_catalog in the search path.  Returns the
+ * number of rows, and in *result, if asked, the first column of the first one,
+ * which must be passed by value.
+ */
+static uint64
+run_as_owner(const char *sql, int nargs, Oid *argtypes, Datum *values,
+			 const char *nulls, Datum *result, bool *isnull)
+{
+	Oid			save_userid;
+	int			save_sec_context;
+	int			save_nestlevel;
+	int			rc;
+	uint64		processed;
+
+	GetUserIdAndSecContext(&save_userid, &save_sec_context);
+	SetUserIdAndSecContext(extension_owner(),
+						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	save_nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	rc = SPI_execute_with_args(sql, nargs, argtypes, values, nulls, false, 0);
+	if (rc < 0)
+		elog(ERROR, "registry statement failed: %s", SPI_result_code_string(rc));
+	processed = SPI_processed;
+	if (result != NULL && processed > 0)
+		*result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, isnull);
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+
+	AtEOXact_GUC(true, save_nestlevel);
+	SetUserIdAndSecContext(save_userid, save_sec_context);
+	return processed;
+}
+
+/*
+ * Run a statement on the registry tables; the caller has checked that the
+ * current user may do so.
+ */
+uint64
+kpi_registry_execute(const char *sql, int nargs, Oid *argtypes,
+					 Datum *values, const char *nulls)
+{
+	return run_as_owner(sql, nargs, argtypes, values, nulls, NULL, NULL);
+}
+
+/*
+ * Ask the registry tables for one value; no row gives NULL.
+ */
+Datum
+kpi_registry_value(const char *sql, int nargs, Oid *argtypes, Datum *values,
+				   bool *isnull)
+{
+	Datum		result = (Datum) 0;
+
+	*isnull = true;
+	(void) run_as_owner(sql, nargs, argtypes, values, NULL, &result, isnull);
+	return result;
+}
+
+/*
+ * Is this relation a registered metric?
+ */
+bool
+kpi_metric_is_registered(Oid relid)
+{
+	Oid			argtypes[] = {REGCLASSOID};
+	Datum		values[] = {ObjectIdGetDatum(relid)};
+
+	return kpi_registry_execute("SELECT FROM kpi.metric_registry"
+								" WHERE relid OPERATOR(pg_catalog.=) $1",
+								1, argtypes, values, NULL) > 0;
+}

@@ -1,0 +1,41 @@
+/*
+ * catalog.h
+ *		Where the extension's own objects are, and how its registry is written.
+ *
+ * src/metric/catalog.h
+ */
+#ifndef KPI_METRIC_CATALOG_H
+#define KPI_METRIC_CATALOG_H
+
+#include "nodes/pg_list.h"
+#include "nodes/primnodes.h"
+#include "utils/rel.h"
+
+#define KPI_SCHEMA	"kpi"
+
+/* OIDs of the objects that a query tree can mention */
+typedef struct KpiObjects
+{
+	Oid			namespace;		/* schema kpi */
+	Oid			marker;			/* kpi.metric_column(regclass, anyelement) */
+	Oid			measure;		/* kpi.measure(anyelement) */
+} KpiObjects;
+
+extern const KpiObjects *kpi_objects(void);
+extern const KpiObjects *kpi_require_objects(void);
+
+/* markers */
+extern bool kpi_is_marker(Node *node, Oid *metric);
+extern Node *kpi_strip_coercions(Node *node);
+
+/* names */
+extern char *kpi_relation_name(Oid relid);
+
+/* the registry tables, written with the rights of the extension's owner */
+extern uint64 kpi_registry_execute(const char *sql, int nargs, Oid *argtypes,
+								   Datum *values, const char *nulls);
+extern Datum kpi_registry_value(const char *sql, int nargs, Oid *argtypes,
+								Datum *values, bool *isnull);
+extern bool kpi_metric_is_registered(Oid relid);
+
+#endif							/* KPI_METRIC_CATALOG_H */

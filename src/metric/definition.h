@@ -1,0 +1,48 @@
+/*
+ * definition.h
+ *		What a metric means, read from its view.
+ *
+ * src/metric/definition.h
+ */
+#ifndef KPI_METRIC_DEFINITION_H
+#define KPI_METRIC_DEFINITION_H
+
+#include "nodes/bitmapset.h"
+#include "nodes/parsenodes.h"
+
+/* A view that a definition is read through, with the privileges it needs */
+typedef struct DefinitionRead
+{
+	Oid			relid;
+	Oid			check_as_user;	/* 0: as whoever reads the metric view's source */
+	Bitmapset  *columns;		/* offset as in RangeTblEntry.selectedCols */
+} DefinitionRead;
+
+/* A metric reduced to one expression over its source */
+typedef struct MetricDefinition
+{
+	Oid			metric;
+	Oid			source;			/* InvalidOid where components have several */
+	Node	   *expr;			/* over Var(1, attno) of the source; the WHERE
+								 * has become FILTER of every aggregate */
+	List	   *reads;			/* of DefinitionRead *: views passed on the way */
+} MetricDefinition;
+
+/* A metric view's query taken apart */
+typedef struct MetricViewQuery
+{
+	Query	   *query;			/* NULL: the relation is not a metric view */
+	int			source_rti;		/* the one entry in its FROM */
+	Oid			source;
+} MetricViewQuery;
+
+extern MetricDefinition *kpi_load_definition(Oid metric);
+extern MetricDefinition *kpi_flatten_query(Oid metric, Query *query);
+extern MetricViewQuery kpi_load_metric_view(Oid relid);
+extern int	kpi_single_from_entry(Query *query);
+extern void kpi_check_definition(Query *query, const char *name);
+
+/* trees */
+extern Node *kpi_and_filter(Node *expr, Node *filter);
+
+#endif							/* KPI_METRIC_DEFINITION_H */

@@ -1,0 +1,654 @@
+/*
+ * metric.c
+ *		Defining, changing and dropping metrics.
+ *
+ * A metric is made by making its view, with PostgreSQL's own CREATE VIEW, as
+ * the calling user: the schema's CREATE privilege, ownership, dependencies and
+ * dump are those of any view.  The registry row beside it holds the metadata
+ * that a view has no place for.
+ *
+ * Names in a definition are resolved by the caller's search_path, with schema
+ * kpi behind it so that measure() is found; the view keeps OIDs, so the path
+ * matters at no later time.
+ *
+ * src/metric/metric.c
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/comment.h"
+#include "commands/event_trigger.h"
+#include "commands/view.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "metric/additivity.h"
+#include "metric/catalog.h"
+#include "metric/definition.h"
+#include "metric/metric.h"
+
+PG_FUNCTION_INFO_V1(kpi_create_metric);
+PG_FUNCTION_INFO_V1(kpi_alter_metric);
+PG_FUNCTION_INFO_V1(kpi_drop_metric);
+PG_FUNCTION_INFO_V1(kpi_metric_additivity);
+PG_FUNCTION_INFO_V1(kpi_metric_source);
+PG_FUNCTION_INFO_V1(kpi_forget_dropped);
+PG_FUNCTION_INFO_V1(kpi_check_server_version);
+
+/* Arguments of kpi.create_metric and kpi.alter_metric */
+enum
+{
+	ARG_NAME,
+	ARG_DEFINITION,
+	ARG_LABEL,
+	ARG_DESCRIPTION,
+	ARG_UNIT,
+	ARG_FORMAT,
+	ARG_OWNER,
+	ARG_TAGS,
+	ARG_SYNONYMS,
+	ARG_DIRECTION,
+	ARG_MIN_GROUP_ROWS
+};
+
+/*
+ * The schema and name that a text names, as CREATE VIEW would read it.
+ */
+RangeVar *
+kpi_new_relation_name(text *name)
+{
+	RangeVar   *relation = makeRangeVarFromNameList(textToQualifiedNameList(name));
+
+	relation->relpersistence = RELPERSISTENCE_PERMANENT;
+	return relation;
+}
+
+/*
+ * A text argument, or NULL.
+ */
+char *
+kpi_text_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+/*
+ * Put schema kpi behind the caller's search_path until the nest level is
+ * closed, so that definitions find measure().
+ */
+int
+kpi_extend_search_path(void)
+{
+	int			nestlevel = NewGUCNestLevel();
+	char	   *path;
+
+	path = namespace_search_path[0] == '\0' ? pstrdup(KPI_SCHEMA) :
+		psprintf("%s, " KPI_SCHEMA, namespace_search_path);
+	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return nestlevel;
+}
+
+/*
+ * Parse a text that must be a single SELECT.
+ */
+RawStmt *
+kpi_parse_select(const char *sql, const char *what)
+{
+	List	   *parsed = pg_parse_query(sql);
+
+	if (list_length(parsed) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("%s must be one SELECT statement, not %d statements",
+						what, list_length(parsed))));
+	if (!IsA(linitial_node(RawStmt, parsed)->stmt, SelectStmt) ||
+		((SelectStmt *) linitial_node(RawStmt, parsed)->stmt)->intoClause != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("%s must be a SELECT statement", what)));
+	return linitial_node(RawStmt, parsed);
+}
+
+/*
+ * CREATE [OR REPLACE] VIEW with a parsed query, as the current user, through
+ * everything that watches utility statements.
+ */
+void
+kpi_make_view(RangeVar *name, List *columns, RawStmt *select,
+			  const char *sql, bool replace)
+{
+	ViewStmt   *stmt = makeNode(ViewStmt);
+	PlannedStmt *wrapper = makeNode(PlannedStmt);
+
+	stmt->view = name;
+	stmt->aliases = columns;
+	stmt->query = select->stmt;
+	stmt->replace = replace;
+	stmt->withCheckOption = NO_CHECK_OPTION;
+
+	wrapper->commandType = CMD_UTILITY;
+	wrapper->canSetTag = false;
+	wrapper->utilityStmt = (Node *) stmt;
+	wrapper->stmt_location = select->stmt_location;
+	wrapper->stmt_len = select->stmt_len;
+
+	ProcessUtility(wrapper, sql, false, PROCESS_UTILITY_QUERY, NULL, NULL,
+				   None_Receiver, NULL);
+	CommandCounterIncrement();
+}
+
+/*
+ * Run a utility statement written out as SQL, as the current user.
+ */
+void
+kpi_run_utility(const char *sql)
+{
+	RawStmt    *raw = linitial_node(RawStmt, pg_parse_query(sql));
+	PlannedStmt *wrapper = makeNode(PlannedStmt);
+
+	wrapper->commandType = CMD_UTILITY;
+	wrapper->utilityStmt = raw->stmt;
+	wrapper->stmt_location = raw->stmt_location;
+	wrapper->stmt_len = raw->stmt_len;
+
+	ProcessUtility(wrapper, sql, false, PROCESS_UTILITY_QUERY, NULL, NULL,
+				   None_Receiver, NULL);
+	CommandCounterIncrement();
+}
+
+/*
+ * Only the owner of a view changes what the registry says about it.
+ */
+void
+kpi_check_owner(Oid relid)
+{
+	if (!pg_class_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_VIEW, get_rel_name(relid));
+}
+
+/*
+ * Give a view to another role, if asked.
+ */
+void
+kpi_change_owner(Oid relid, const char *owner)
+{
+	if (owner != NULL)
+		kpi_run_utility(psprintf("ALTER VIEW %s OWNER TO %s",
+								 kpi_relation_name(relid), quote_identifier(owner)));
+}
+
+/*
+ * A text[] argument that names things must not hold NULL.
+ */
+static void
+check_names(Datum array, const char *what)
+{
+	ArrayType  *names = DatumGetArrayTypeP(array);
+
+	if (array_contains_nulls(names))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not contain nulls", what)));
+}
+
+/*
+ * Check the metadata arguments that PostgreSQL's types do not check.
+ */
+static void
+check_metadata(FunctionCallInfo fcinfo)
+{
+	char	   *direction = kpi_text_argument(fcinfo, ARG_DIRECTION);
+
+	if (direction != NULL && direction[0] != '\0' &&
+		strcmp(direction, "up") != 0 && strcmp(direction, "down") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid direction \"%s\"", direction),
+				 errhint("The desired direction of a metric is \"up\" or \"down\".")));
+	if (!PG_ARGISNULL(ARG_MIN_GROUP_ROWS) && PG_GETARG_INT32(ARG_MIN_GROUP_ROWS) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("min_group_rows must not be negative")));
+	if (!PG_ARGISNULL(ARG_TAGS))
+		check_names(PG_GETARG_DATUM(ARG_TAGS), "tags");
+	if (!PG_ARGISNULL(ARG_SYNONYMS))
+		check_names(PG_GETARG_DATUM(ARG_SYNONYMS), "synonyms");
+}
+
+/*
+ * Write the registry row of a metric.  An argument that is NULL leaves what
+ * the row holds; an empty one clears it.
+ */
+static void
+write_registry(FunctionCallInfo fcinfo, Oid relid)
+{
+	static const int columns[] = {ARG_LABEL, ARG_DESCRIPTION, ARG_UNIT, ARG_FORMAT,
+		ARG_TAGS, ARG_SYNONYMS, ARG_DIRECTION, ARG_MIN_GROUP_ROWS
+	};
+	Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+		TEXTARRAYOID, TEXTARRAYOID, TEXTOID, INT4OID
+	};
+	Datum		values[lengthof(argtypes)];
+	char		nulls[lengthof(argtypes)];
+
+	values[0] = ObjectIdGetDatum(relid);
+	nulls[0] = ' ';
+	for (int i = 0; i < lengthof(columns); i++)
+	{
+		values[i + 1] = PG_GETARG_DATUM(columns[i]);
+		nulls[i + 1] = PG_ARGISNULL(columns[i]) ? 'n' : ' ';
+	}
+
+	kpi_registry_execute("INSERT INTO kpi.metric_registry AS r"
+						 " (relid, label, description, unit, format, tags, synonyms, direction, min_group_rows)"
+						 " VALUES ($1, nullif($2, ''), nullif($3, ''), nullif($4, ''), nullif($5, ''),"
+						 " coalesce($6, '{}'), coalesce($7, '{}'), nullif($8, ''), coalesce($9, 0))"
+						 " ON CONFLICT (relid) DO UPDATE SET"
+						 " label = nullif(coalesce($2, r.label), ''),"
+						 " description = nullif(coalesce($3, r.description), ''),"
+						 " unit = nullif(coalesce($4, r.unit), ''),"
+						 " format = nullif(coalesce($5, r.format), ''),"
+						 " tags = coalesce($6, r.tags),"
+						 " synonyms = coalesce($7, r.synonyms),"
+						 " direction = nullif(coalesce($8, r.direction), ''),"
+						 " min_group_rows = coalesce($9, r.min_group_rows)",
+						 lengthof(argtypes), argtypes, values, nulls);
+}
+
+/*
+ * Write the comments that tools read: on the metric's view, and on every
+ * metric view's column that publishes it.
+ */
+static void
+refresh_comments(Oid relid)
+{
+	Oid			argtypes[] = {REGCLASSOID};
+	Datum		values[] = {ObjectIdGetDatum(relid)};
+
+	kpi_registry_execute("SELECT kpi.write_comment(c.metric, c.attnum, c.comment)"
+						 " FROM kpi.metric_comments($1) AS c",
+						 1, argtypes, values, NULL);
+}
+
+/*
+ * Analyze a definition and check all that can be checked before there is a
+ * view: M13, and the caller's privileges on what it reads.
+ */
+static Query *
+analyze_definition(RawStmt *raw, const char *sql, const char *name)
+{
+	Query	   *query = parse_analyze_fixedparams(copyObject(raw), sql, NULL, 0, NULL);
+
+	kpi_check_definition(query, name);
+	kpi_compat_check_permissions(query);
+	return query;
+}
+
+/*
+ * kpi.create_metric(name, definition, ...) returns regclass
+ */
+Datum
+kpi_create_metric(PG_FUNCTION_ARGS)
+{
+	RangeVar   *name;
+	char	   *sql;
+	char	   *quoted;
+	RawStmt    *raw;
+	Oid			relid;
+	int			nestlevel;
+
+	if (PG_ARGISNULL(ARG_NAME) || PG_ARGISNULL(ARG_DEFINITION))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("a metric needs a name and a definition")));
+	kpi_require_objects();
+	check_metadata(fcinfo);
+
+	name = kpi_new_relation_name(PG_GETARG_TEXT_PP(ARG_NAME));
+	quoted = quote_qualified_identifier(name->schemaname, name->relname);
+	sql = text_to_cstring(PG_GETARG_TEXT_PP(ARG_DEFINITION));
+
+	nestlevel = kpi_extend_search_path();
+	raw = kpi_parse_select(sql, "the definition of a metric");
+	analyze_definition(raw, sql, quoted);
+	kpi_make_view(copyObject(name), list_make1(makeString(pstrdup(name->relname))),
+				  raw, sql, false);
+	AtEOXact_GUC(true, nestlevel);
+
+	relid = RangeVarGetRelid(name, NoLock, false);
+	kpi_load_definition(relid);
+	write_registry(fcinfo, relid);
+	refresh_comments(relid);
+	kpi_change_owner(relid, kpi_text_argument(fcinfo, ARG_OWNER));
+
+	PG_RETURN_OID(relid);
+}
+
+/*
+ * A metric keeps its type when it is redefined: views, prepared statements and
+ * drivers have been told it.
+ */
+static void
+check_same_type(Oid relid, Query *query)
+{
+	Node	   *expr = (Node *) linitial_node(TargetEntry, query->targetList)->expr;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	get_atttypetypmodcoll(relid, 1, &type, &typmod, &collation);
+	if (exprType(expr) == type && exprTypmod(expr) == typmod)
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("cannot change the type of metric %s from %s to %s",
+					kpi_relation_name(relid),
+					format_type_with_typemod(type, typmod),
+					format_type_with_typemod(exprType(expr), exprTypmod(expr))),
+			 errhint("Cast the new expression to %s, or drop the metric with its dependents by kpi.drop_metric(%s, cascade => true) and create it again.",
+					 format_type_with_typemod(type, typmod),
+					 quote_literal_cstr(kpi_relation_name(relid)))));
+}
+
+/*
+ * Does a metric view publish a metric, be it as the component of another?
+ */
+static bool
+is_published(Oid relid)
+{
+	Oid			argtypes[] = {REGCLASSOID};
+	Datum		values[] = {ObjectIdGetDatum(relid)};
+
+	return kpi_registry_execute("SELECT FROM kpi.publishing_views($1)",
+								1, argtypes, values, NULL) > 0;
+}
+
+/*
+ * What publishes a metric over one source cannot follow it to another.
+ */
+static void
+check_same_source(Oid relid, Oid new_source)
+{
+	Oid			old_source;
+
+	if (!is_published(relid))
+		return;
+	old_source = kpi_load_definition(relid)->source;
+	if (old_source == new_source)
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
+			 errmsg("cannot change the source of metric %s from %s to %s",
+					kpi_relation_name(relid), kpi_relation_name(old_source),
+					OidIsValid(new_source) ? kpi_relation_name(new_source) : "several relations"),
+			 errdetail("A metric view publishes it over %s.", kpi_relation_name(old_source)),
+			 errhint("Create a metric of another name, or take this one out of its metric views first.")));
+}
+
+/*
+ * Give a metric a new definition.
+ */
+static void
+redefine(Oid relid, const char *sql)
+{
+	int			nestlevel = kpi_extend_search_path();
+	char	   *name = kpi_relation_name(relid);
+	RawStmt    *raw = kpi_parse_select(sql, "the definition of a metric");
+	Query	   *query = analyze_definition(raw, sql, name);
+	RangeVar   *relation;
+
+	check_same_type(relid, query);
+	check_same_source(relid, kpi_flatten_query(relid, query)->source);
+
+	relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
+							get_rel_name(relid), -1);
+	kpi_make_view(relation,
+				  list_make1(makeString(get_attname(relid, 1, false))),
+				  raw, sql, true);
+	AtEOXact_GUC(true, nestlevel);
+}
+
+/*
+ * kpi.alter_metric(name, definition => ..., label => ..., ...) returns regclass
+ */
+Datum
+kpi_alter_metric(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+
+	if (PG_ARGISNULL(ARG_NAME))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the name of a metric must not be null")));
+	relid = PG_GETARG_OID(ARG_NAME);
+	kpi_require_metric(relid);
+	kpi_check_owner(relid);
+	check_metadata(fcinfo);
+
+	if (!PG_ARGISNULL(ARG_DEFINITION))
+		redefine(relid, text_to_cstring(PG_GETARG_TEXT_PP(ARG_DEFINITION)));
+	write_registry(fcinfo, relid);
+	refresh_comments(relid);
+
+	/* min_group_rows is part of what plans were made from */
+	CacheInvalidateRelcacheByRelid(relid);
+	kpi_change_owner(relid, kpi_text_argument(fcinfo, ARG_OWNER));
+
+	PG_RETURN_OID(relid);
+}
+
+/*
+ * Raise an error unless a relation is a registered metric.
+ */
+void
+kpi_require_metric(Oid relid)
+{
+	if (get_rel_name(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("metric with OID %u does not exist", relid)));
+	if (!kpi_metric_is_registered(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s is not a metric", kpi_relation_name(relid)),
+				 errhint("Define it with kpi.create_metric().")));
+}
+
+/*
+ * kpi.drop_metric(name, cascade)
+ */
+Datum
+kpi_drop_metric(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+
+	kpi_require_metric(relid);
+	kpi_run_utility(psprintf("DROP VIEW %s %s", kpi_relation_name(relid),
+							 PG_GETARG_BOOL(1) ? "CASCADE" : "RESTRICT"));
+	PG_RETURN_VOID();
+}
+
+/*
+ * Run something whose failure must not fail the statement: in a subtransaction,
+ * returning the error, or NULL.  A request to stop is not swallowed.
+ */
+static ErrorData *
+run_guarded(void (*body) (void *arg), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		body(arg);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+
+	if (error != NULL && (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+						  error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
+		ReThrowError(error);
+	return error;
+}
+
+/* A metric to load, and what came of it */
+typedef struct LoadRequest
+{
+	Oid			metric;
+	MetricDefinition *definition;
+} LoadRequest;
+
+/*
+ * Body of load_or_null().
+ */
+static void
+load_body(void *arg)
+{
+	LoadRequest *request = arg;
+
+	request->definition = kpi_load_definition(request->metric);
+}
+
+/*
+ * The definition of a metric, or NULL for what is none: one view that its owner
+ * replaced by hand must not break the list of all.
+ */
+static MetricDefinition *
+load_or_null(Oid metric)
+{
+	LoadRequest request = {metric, NULL};
+
+	if (get_rel_relkind(metric) != RELKIND_VIEW ||
+		run_guarded(load_body, &request) != NULL)
+		return NULL;
+	return request.definition;
+}
+
+/*
+ * kpi.additivity(regclass): count, additive, semi-additive or non-additive
+ */
+Datum
+kpi_metric_additivity(PG_FUNCTION_ARGS)
+{
+	MetricDefinition *definition = load_or_null(PG_GETARG_OID(0));
+
+	if (definition == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(kpi_additivity_name(kpi_additivity(definition->expr))));
+}
+
+/*
+ * kpi.metric_source(regclass): the relation that a metric aggregates, or NULL
+ */
+Datum
+kpi_metric_source(PG_FUNCTION_ARGS)
+{
+	MetricDefinition *definition = load_or_null(PG_GETARG_OID(0));
+
+	if (definition == NULL || !OidIsValid(definition->source))
+		PG_RETURN_NULL();
+	PG_RETURN_OID(definition->source);
+}
+
+/*
+ * Body of kpi_forget_dropped().
+ */
+static void
+forget_body(void *arg)
+{
+	static const char *const statements[] = {
+		"DELETE FROM kpi.metric_registry AS r USING pg_catalog.pg_event_trigger_dropped_objects() AS d"
+		" WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+		" AND d.objid OPERATOR(pg_catalog.=) r.relid AND d.objsubid OPERATOR(pg_catalog.=) 0",
+		"DELETE FROM kpi.metric_view_registry AS r USING pg_catalog.pg_event_trigger_dropped_objects() AS d"
+		" WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+		" AND d.objid OPERATOR(pg_catalog.=) r.relid AND d.objsubid OPERATOR(pg_catalog.=) 0"
+	};
+
+	for (int i = 0; i < lengthof(statements); i++)
+		kpi_registry_execute(statements[i], 0, NULL, NULL, NULL);
+}
+
+/*
+ * Event trigger on sql_drop: forget the registry rows of dropped views.
+ *
+ * A failure must not stand in the way of anybody's DROP: it becomes a warning,
+ * and what is left behind names no relation and shows up nowhere.
+ */
+Datum
+kpi_forget_dropped(PG_FUNCTION_ARGS)
+{
+	ErrorData  *error;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("not called by the event trigger manager")));
+	if (kpi_objects() == NULL)
+		PG_RETURN_NULL();
+
+	error = run_guarded(forget_body, NULL);
+	if (error != NULL)
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("could not remove dropped views from the metric registry: %s",
+						error->message)));
+	PG_RETURN_NULL();
+}
+
+/*
+ * kpi.check_server_version(): CVE-2026-14666, stale plans after a change of role
+ * membership, is fixed in 15.19; the numbers of the other branches are those of
+ * the same release.
+ */
+Datum
+kpi_check_server_version(PG_FUNCTION_ARGS)
+{
+	int			version = atoi(GetConfigOption("server_version_num", false, false));
+
+	if (version < 150019)
+		ereport(WARNING,
+				(errmsg("this server is older than PostgreSQL 15.19"),
+				 errdetail("Plans prepared before a change of role membership may outlive it (CVE-2026-14666)."),
+				 errhint("Update the server to the latest minor release.")));
+	PG_RETURN_VOID();
+}
