@@ -179,6 +179,27 @@ report_misuse(Origin *origin, Aggref *agg)
 }
 
 /*
+ * Does an aggregate merely collect its input, or count it?  It may do so with
+ * what a query below made of single rows, as clients do that fetch rows as JSON.
+ */
+static bool
+collects(Aggref *agg)
+{
+	static const char *const collectors[] = {"json_agg", "jsonb_agg", "array_agg",
+	"json_object_agg", "jsonb_object_agg", "xmlagg", "count"};
+	char	   *name;
+
+	if (agg->aggdistinct != NIL ||
+		get_func_namespace(agg->aggfnoid) != PG_CATALOG_NAMESPACE)
+		return false;
+	name = get_func_name(agg->aggfnoid);
+	for (int i = 0; i < lengthof(collectors); i++)
+		if (strcmp(name, collectors[i]) == 0)
+			return true;
+	return false;
+}
+
+/*
  * An aggregate that does not evaluate a measure must not read one anywhere.
  */
 static void
@@ -186,9 +207,14 @@ check_plain_aggregate(QueryLevel *level, Aggref *agg)
 {
 	Origin		origin;
 
-	if (kpi_find_measure(level, (Node *) agg->args, &origin) ||
-		kpi_find_measure(level, (Node *) agg->aggdirectargs, &origin) ||
+	if (kpi_find_measure(level, (Node *) agg->args, &origin) &&
+		!(origin.kind == ORIGIN_ROW_VALUE && collects(agg)))
+		report_misuse(&origin, agg);
+	if (kpi_find_measure(level, (Node *) agg->aggdirectargs, &origin) ||
 		kpi_find_measure(level, (Node *) agg->aggfilter, &origin))
+		report_misuse(&origin, agg);
+	if (agg->aggdistinct != NIL &&
+		kpi_find_measure_or_row(level, (Node *) agg->args, &origin))
 		report_misuse(&origin, agg);
 }
 
@@ -506,13 +532,14 @@ coerce_to_aggregate(Node *value, Aggref *agg, Origin *origin)
 }
 
 /*
- * Replace an aggregate over a measure.  "filter" is the aggregate's own, with
- * the measures in its subqueries already replaced.  Returns NULL for an
- * aggregate that has nothing to do with measures.
+ * Replace an aggregate over a measure; measures in subqueries of its FILTER have
+ * been replaced.  Returns NULL for an aggregate that has nothing to do with
+ * measures.
  */
 Node *
-kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg, Node *filter)
+kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 {
+	Node	   *filter = (Node *) agg->aggfilter;
 	Carrier		carrier = carrier_of(agg);
 	CarrierArgument arg = {0};
 	Origin		origin = {0};
@@ -536,7 +563,7 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg, Node *fil
 		origin.barrier = "the boundary of a subquery";
 
 	definition = statement_definition(rewrite, origin.metric);
-	check_condition(level, (Node *) agg->aggfilter);
+	check_condition(level, filter);
 	check_condition(level, arg.condition);
 	check_governed(agg, carrier, &arg, &origin, definition);
 

@@ -25,6 +25,7 @@
 #include "measure/measure.h"
 #include "metric/catalog.h"
 #include "metric/definition.h"
+#include "metric/metric.h"
 
 PG_FUNCTION_INFO_V1(kpi_explain_measure);
 
@@ -114,17 +115,21 @@ Datum
 kpi_explain_measure(PG_FUNCTION_ARGS)
 {
 	char	   *sql = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	List	   *parsed = pg_parse_query(sql);
+	ErrorContextCallback callback;
+	List	   *parsed;
 	List	   *queries;
 	Query	   *query;
 	Rewrite		rewrite = {0};
 
+	kpi_push_query(&callback, sql);
+	parsed = pg_parse_query(sql);
 	if (list_length(parsed) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("explain_measure() takes one statement, not %d",
 						list_length(parsed))));
 	query = parse_analyze_fixedparams(linitial_node(RawStmt, parsed), sql, NULL, 0, NULL);
+	kpi_pop_query();
 	if (query->commandType == CMD_UTILITY)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

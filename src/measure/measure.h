@@ -85,6 +85,7 @@ typedef struct Origin
 /* origin.c */
 extern Origin kpi_origin_of_var(QueryLevel *level, Var *var);
 extern bool kpi_find_measure(QueryLevel *level, Node *node, Origin *origin);
+extern bool kpi_find_measure_or_row(QueryLevel *level, Node *node, Origin *origin);
 extern bool kpi_find_output_measure(QueryLevel *level, AttrNumber attno,
 									Origin *origin);
 extern bool kpi_is_aggregated(Query *query);
@@ -98,8 +99,7 @@ extern Query *kpi_entry_query(QueryLevel *level, RangeTblEntry *rte,
 extern void kpi_check_fan_out(Origin *origin);
 
 /* expand.c */
-extern Node *kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level,
-								  Aggref *agg, Node *filter);
+extern Node *kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg);
 extern void kpi_need_row_value(Rewrite *rewrite, Origin *origin);
 extern void kpi_replace_markers(Rewrite *rewrite);
 

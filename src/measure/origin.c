@@ -141,8 +141,33 @@ typedef struct FindContext
 {
 	QueryLevel *level;
 	Index		depth;			/* subqueries entered */
+	bool		rows;			/* do whole rows with measures count? */
 	Origin	   *origin;
 } FindContext;
+
+/*
+ * Does a whole-row reference include a measure?
+ */
+static bool
+find_in_row(QueryLevel *level, Var *row, Origin *origin)
+{
+	RangeTblEntry *rte;
+
+	for (Index i = 0; i < row->varlevelsup && level != NULL; i++)
+		level = level->parent;
+	if (level == NULL)
+		return false;
+	rte = rt_fetch(row->varno, level->query->rtable);
+	for (int i = 1; i <= list_length(rte->eref->colnames); i++)
+	{
+		Var		   *column = makeVar(row->varno, i, UNKNOWNOID, -1, InvalidOid, 0);
+
+		*origin = kpi_origin_of_var(level, column);
+		if (origin->kind != ORIGIN_OTHER)
+			return true;
+	}
+	return false;
+}
 
 /*
  * Walker of kpi_find_measure().
@@ -156,9 +181,11 @@ find_measure_walker(Node *node, FindContext *context)
 	{
 		Var			var = *(Var *) node;
 
-		if (var.varlevelsup < context->depth || var.varattno <= 0)
+		if (var.varlevelsup < context->depth || var.varattno < 0)
 			return false;
 		var.varlevelsup -= context->depth;
+		if (var.varattno == 0)
+			return context->rows && find_in_row(context->level, &var, context->origin);
 		*context->origin = kpi_origin_of_var(context->level, &var);
 		return context->origin->kind != ORIGIN_OTHER;
 	}
@@ -183,7 +210,18 @@ find_measure_walker(Node *node, FindContext *context)
 bool
 kpi_find_measure(QueryLevel *level, Node *node, Origin *origin)
 {
-	FindContext context = {level, 0, origin};
+	FindContext context = {level, 0, false, origin};
+
+	return find_measure_walker(node, &context);
+}
+
+/*
+ * The same, where a whole row that includes one counts, too: as a key.
+ */
+bool
+kpi_find_measure_or_row(QueryLevel *level, Node *node, Origin *origin)
+{
+	FindContext context = {level, 0, true, origin};
 
 	return find_measure_walker(node, &context);
 }
@@ -382,9 +420,28 @@ kpi_origin_of_var(QueryLevel *level, Var *var)
 bool
 kpi_find_output_measure(QueryLevel *level, AttrNumber attno, Origin *origin)
 {
+	ListCell   *lc;
+
 	memset(origin, 0, sizeof(Origin));
 	follow_output(level, attno, origin);
-	return origin->kind != ORIGIN_OTHER;
+	if (origin->kind != ORIGIN_OTHER)
+		return true;
+
+	/* a whole row in a branch's select list */
+	foreach(lc, level->query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		QueryLevel	branch = {rte->subquery, level};
+		TargetEntry *tle;
+
+		if (rte->rtekind != RTE_SUBQUERY)
+			continue;
+		tle = get_tle_by_resno(branch.query->targetList, attno);
+		if (tle != NULL && IsA(tle->expr, Var) && ((Var *) tle->expr)->varattno == 0 &&
+			kpi_find_measure_or_row(&branch, (Node *) tle->expr, origin))
+			return true;
+	}
+	return false;
 }
 
 /*

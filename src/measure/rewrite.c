@@ -34,6 +34,7 @@ typedef struct WalkContext
 {
 	Rewrite    *rewrite;
 	QueryLevel *level;
+	bool		in_aggregate;	/* inside one that was found not to evaluate */
 } WalkContext;
 
 static void rewrite_query(Rewrite *rewrite, Query *query, QueryLevel *parent,
@@ -129,18 +130,20 @@ report_unevaluated(Origin *origin, const char *where)
  * query that aggregates, note it elsewhere.
  */
 static void
-read_column(Rewrite *rewrite, QueryLevel *level, Var *var)
+read_column(WalkContext *context, Var *var)
 {
+	QueryLevel *level = context->level;
 	Origin		origin = kpi_origin_of_var(level, var);
 
-	if (origin.kind == ORIGIN_OTHER)
+	if (origin.kind == ORIGIN_OTHER ||
+		(origin.kind == ORIGIN_ROW_VALUE && context->in_aggregate))
 		return;
 	for (Index i = 0; i < var->varlevelsup; i++)
 		level = level->parent;
 	if (kpi_is_aggregated(level->query))
 		report_unevaluated(&origin, "WHERE, JOIN or GROUP BY");
 	if (origin.kind == ORIGIN_MEASURE)
-		kpi_need_row_value(rewrite, &origin);
+		kpi_need_row_value(context->rewrite, &origin);
 }
 
 /*
@@ -210,12 +213,17 @@ rewrite_expr(Node *node, WalkContext *context)
 	if (IsA(node, Aggref))
 	{
 		Aggref	   *agg = (Aggref *) node;
-		Node	   *filter = rewrite_expr((Node *) agg->aggfilter, context);
+		WalkContext inner = *context;
 		Node	   *value;
 
-		value = kpi_expand_aggregate(context->rewrite, context->level, agg, filter);
+		agg->aggfilter = (Expr *) rewrite_expr((Node *) agg->aggfilter, context);
+		value = kpi_expand_aggregate(context->rewrite, context->level, agg);
 		if (value != NULL)
 			return value;
+		inner.in_aggregate = true;
+		agg->args = (List *) rewrite_expr((Node *) agg->args, &inner);
+		agg->aggdirectargs = (List *) rewrite_expr((Node *) agg->aggdirectargs, &inner);
+		return node;
 	}
 	else if (IsA(node, WindowFunc))
 		check_window_function(context->level, (WindowFunc *) node);
@@ -225,7 +233,7 @@ rewrite_expr(Node *node, WalkContext *context)
 
 		if (var->varattno == 0)
 			return read_row(context->rewrite, context->level, var);
-		read_column(context->rewrite, context->level, var);
+		read_column(context, var);
 		return node;
 	}
 	else if (IsA(node, SubLink))
@@ -319,7 +327,8 @@ rewrite_target_list(WalkContext *context, bool is_output)
 			context->rewrite->markers = lappend(context->rewrite->markers, marker);
 			continue;
 		}
-		if (kpi_find_measure(context->level, expr, &origin))
+		if (tle->ressortgroupref != 0 &&
+			kpi_find_measure_or_row(context->level, expr, &origin))
 			check_not_key(query, tle, &origin);
 		if (IsA(expr, Var) && ((Var *) expr)->varattno > 0 &&
 			!is_output && tle->ressortgroupref == 0 && !kpi_is_aggregated(query))
@@ -423,7 +432,7 @@ static void
 rewrite_query(Rewrite *rewrite, Query *query, QueryLevel *parent, bool is_output)
 {
 	QueryLevel *level = palloc(sizeof(QueryLevel));
-	WalkContext context = {rewrite, level};
+	WalkContext context = {rewrite, level, false};
 	ListCell   *lc;
 	int			nentries;
 

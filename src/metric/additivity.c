@@ -51,6 +51,9 @@ typedef enum NodeClass
 	CLASS_COALESCE				/* COALESCE(x, 0) */
 } NodeClass;
 
+/* The scale of a number that may have any */
+#define NO_SCALE	PG_INT32_MAX
+
 /*
  * The name of a function of pg_catalog, or "".
  */
@@ -100,18 +103,66 @@ is_zero(Node *node)
 }
 
 /*
+ * The scale that a numeric type modifier declares.
+ */
+static int
+typmod_scale(int32 typmod)
+{
+	return typmod < (int32) VARHDRSZ ? NO_SCALE :
+		(((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
+}
+
+/*
+ * A number of decimal places that no value of an expression exceeds, as far as
+ * declared types and sums tell; NO_SCALE where they do not.
+ */
+static int
+max_scale(Node *expr)
+{
+	switch (exprType(expr))
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			return 0;
+		case NUMERICOID:
+			break;
+		default:
+			return NO_SCALE;
+	}
+	if (exprTypmod(expr) >= 0)
+		return typmod_scale(exprTypmod(expr));
+	if (IsA(expr, Aggref) &&
+		strcmp(catalog_function_name(((Aggref *) expr)->aggfnoid), "sum") == 0)
+		return max_scale((Node *) linitial_node(TargetEntry, ((Aggref *) expr)->args)->expr);
+	if (IsA(expr, OpExpr) && list_length(((OpExpr *) expr)->args) == 2 &&
+		strchr("+-", get_opname(((OpExpr *) expr)->opno)[0]))
+		return Max(max_scale(linitial(((OpExpr *) expr)->args)),
+				   max_scale(lsecond(((OpExpr *) expr)->args)));
+	if (IsA(expr, FuncExpr) && list_length(((FuncExpr *) expr)->args) == 1 &&
+		expr != kpi_strip_coercions(expr))
+		return max_scale(linitial(((FuncExpr *) expr)->args));
+	if (IsA(expr, CoalesceExpr) && is_zero(llast(((CoalesceExpr *) expr)->args)))
+		return max_scale(linitial(((CoalesceExpr *) expr)->args));
+	return NO_SCALE;
+}
+
+/*
  * Does a cast keep every digit?  From an integer to a wider one or to numeric,
- * from anything to itself; rounding to a scale does not.
+ * or to a numeric of at least the scale that there is; rounding does not.
  */
 static bool
-is_exact_cast(Oid from, Oid to, bool has_typmod)
+is_exact_cast(Node *arg, Oid to, int32 typmod)
 {
 	static const Oid widening[] = {INT2OID, INT4OID, INT8OID, NUMERICOID};
+	Oid			from = exprType(arg);
 	int			i = -1;
 	int			j = -1;
 
+	if (to == NUMERICOID && typmod >= 0)
+		return max_scale(arg) <= typmod_scale(typmod);
 	if (from == to)
-		return !has_typmod;
+		return typmod < 0;
 	if (from == FLOAT4OID && to == FLOAT8OID)
 		return true;
 	for (int k = 0; k < lengthof(widening); k++)
@@ -121,7 +172,7 @@ is_exact_cast(Oid from, Oid to, bool has_typmod)
 		if (widening[k] == to)
 			j = k;
 	}
-	return i >= 0 && j > i && !has_typmod;
+	return i >= 0 && j > i;
 }
 
 /*
@@ -196,9 +247,8 @@ classify(Node *node, List **args)
 				if ((func->funcformat == COERCE_EXPLICIT_CAST ||
 					 func->funcformat == COERCE_IMPLICIT_CAST) &&
 					get_func_namespace(func->funcid) == PG_CATALOG_NAMESPACE &&
-					is_exact_cast(exprType(linitial(func->args)),
-								  func->funcresulttype,
-								  list_length(func->args) > 1))
+					is_exact_cast(linitial(func->args), func->funcresulttype,
+								  exprTypmod(node)))
 				{
 					*args = list_make1(linitial(func->args));
 					return CLASS_CAST;

@@ -9,14 +9,18 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/sysattr.h"
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "errors.h"
 #include "metric/catalog.h"
@@ -67,6 +71,35 @@ has_param(Node *node, void *context)
 	if (IsA(node, Param) || IsA(node, GroupingFunc))
 		return true;
 	return expression_tree_walker(node, has_param, context);
+}
+
+/*
+ * Is there an aggregate that works by a volatile function?  The aggregate
+ * itself never says so.
+ */
+static bool
+has_volatile_aggregate(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Aggref))
+	{
+		Oid			aggfnoid = ((Aggref *) node)->aggfnoid;
+		HeapTuple	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggfnoid));
+		Form_pg_aggregate agg;
+		bool		is_volatile;
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for aggregate %u", aggfnoid);
+		agg = (Form_pg_aggregate) GETSTRUCT(tuple);
+		is_volatile = func_volatile(agg->aggtransfn) == PROVOLATILE_VOLATILE ||
+			(OidIsValid(agg->aggfinalfn) &&
+			 func_volatile(agg->aggfinalfn) == PROVOLATILE_VOLATILE);
+		ReleaseSysCache(tuple);
+		if (is_volatile)
+			return true;
+	}
+	return expression_tree_walker(node, has_volatile_aggregate, context);
 }
 
 /*
@@ -168,6 +201,9 @@ kpi_check_definition(Query *query, const char *name)
 				 errdetail("A metric is one expression.")));
 	tle = linitial_node(TargetEntry, query->targetList);
 
+	if (has_volatile_aggregate((Node *) tle->expr, NULL))
+		refuse(name, "an aggregate with a volatile function",
+			   "The same rows must give the same number each time; declare the aggregate's functions IMMUTABLE or STABLE if they are.");
 	if (contain_volatile_functions((Node *) tle->expr) ||
 		contain_volatile_functions(query->jointree->quals))
 		refuse(name, "a volatile function",

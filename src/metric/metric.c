@@ -114,6 +114,44 @@ kpi_extend_search_path(void)
 }
 
 /*
+ * An error at some position of a text that the user gave us is shown in that
+ * text, not in the statement that called us.
+ */
+static void
+query_error_callback(void *arg)
+{
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery((const char *) arg);
+	}
+}
+
+/*
+ * Let errors point into a text, until kpi_pop_query().
+ */
+void
+kpi_push_query(ErrorContextCallback *callback, const char *sql)
+{
+	callback->callback = query_error_callback;
+	callback->arg = (void *) sql;
+	callback->previous = error_context_stack;
+	error_context_stack = callback;
+}
+
+/*
+ * Undo kpi_push_query().
+ */
+void
+kpi_pop_query(void)
+{
+	error_context_stack = error_context_stack->previous;
+}
+
+/*
  * Parse a text that must be a single SELECT.
  */
 RawStmt *
@@ -321,6 +359,7 @@ kpi_create_metric(PG_FUNCTION_ARGS)
 	RawStmt    *raw;
 	Oid			relid;
 	int			nestlevel;
+	ErrorContextCallback callback;
 
 	if (PG_ARGISNULL(ARG_NAME) || PG_ARGISNULL(ARG_DEFINITION))
 		ereport(ERROR,
@@ -334,10 +373,12 @@ kpi_create_metric(PG_FUNCTION_ARGS)
 	sql = text_to_cstring(PG_GETARG_TEXT_PP(ARG_DEFINITION));
 
 	nestlevel = kpi_extend_search_path();
+	kpi_push_query(&callback, sql);
 	raw = kpi_parse_select(sql, "the definition of a metric");
 	analyze_definition(raw, sql, quoted);
 	kpi_make_view(copyObject(name), list_make1(makeString(pstrdup(name->relname))),
 				  raw, sql, false);
+	kpi_pop_query();
 	AtEOXact_GUC(true, nestlevel);
 
 	relid = RangeVarGetRelid(name, NoLock, false);
@@ -420,10 +461,14 @@ redefine(Oid relid, const char *sql)
 {
 	int			nestlevel = kpi_extend_search_path();
 	char	   *name = kpi_relation_name(relid);
-	RawStmt    *raw = kpi_parse_select(sql, "the definition of a metric");
-	Query	   *query = analyze_definition(raw, sql, name);
+	ErrorContextCallback callback;
+	RawStmt    *raw;
+	Query	   *query;
 	RangeVar   *relation;
 
+	kpi_push_query(&callback, sql);
+	raw = kpi_parse_select(sql, "the definition of a metric");
+	query = analyze_definition(raw, sql, name);
 	check_same_type(relid, query);
 	check_same_source(relid, kpi_flatten_query(relid, query)->source);
 
@@ -432,6 +477,7 @@ redefine(Oid relid, const char *sql)
 	kpi_make_view(relation,
 				  list_make1(makeString(get_attname(relid, 1, false))),
 				  raw, sql, true);
+	kpi_pop_query();
 	AtEOXact_GUC(true, nestlevel);
 }
 

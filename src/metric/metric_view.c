@@ -106,12 +106,18 @@ text_list(FunctionCallInfo fcinfo, int n, const char *what)
 static ResTarget *
 parse_target(const char *text, const char *what)
 {
-	RawStmt    *raw = kpi_parse_select(psprintf("SELECT %s", text), what);
-	SelectStmt *select = (SelectStmt *) raw->stmt;
-	SelectStmt	plain = *select;
+	char	   *sql = psprintf("SELECT %s", text);
+	ErrorContextCallback callback;
+	SelectStmt *select;
+	SelectStmt	plain;
 	SelectStmt *empty = makeNode(SelectStmt);
 
+	kpi_push_query(&callback, sql);
+	select = (SelectStmt *) kpi_parse_select(sql, what)->stmt;
+	kpi_pop_query();
+
 	/* with its target taken away, nothing may be left of the statement */
+	plain = *select;
 	plain.targetList = NIL;
 	empty->limitOption = plain.limitOption;
 	if (list_length(select->targetList) != 1 || !equal(&plain, empty))
@@ -206,9 +212,14 @@ analyze_over_source(Draft *draft, const char *targets)
 {
 	char	   *sql = psprintf("SELECT %s\nFROM %s", targets,
 							   kpi_relation_name(draft->source));
+	ErrorContextCallback callback;
+	Query	   *query;
 
-	return parse_analyze_fixedparams(kpi_parse_select(sql, "a dimension"), sql,
-									 NULL, 0, NULL);
+	kpi_push_query(&callback, sql);
+	query = parse_analyze_fixedparams(kpi_parse_select(sql, "a dimension"), sql,
+									  NULL, 0, NULL);
+	kpi_pop_query();
+	return query;
 }
 
 /*

@@ -221,9 +221,10 @@ public class Jdbc {
         }
     }
 
-    /** Row-limited portals: suspended, interleaved with other statements, closed midway, scrolled. */
+    /** Row-limited portals in read-only transactions: suspended, interleaved with other statements, closed midway, scrolled. */
     static void portals(String mode, String options) throws SQLException {
         try (Connection db = connect(options); Statement statement = db.createStatement()) {
+            db.setReadOnly(true);
             db.setAutoCommit(false);
             statement.setFetchSize(50);
             BigDecimal sum = BigDecimal.ZERO;
@@ -248,8 +249,9 @@ public class Jdbc {
                     query(db, "SELECT count(*), " + NET + ", " + PAID + " FROM orders").rows);
 
             statement.setFetchSize(1);
-            String monthly = "SELECT date_trunc('month', order_date) AS m, SUM(net_revenue) AS n FROM sales GROUP BY 1 ORDER BY 1";
-            String byHand = "SELECT date_trunc('month', order_date) AS m, " + NET + " AS n FROM orders GROUP BY 1 ORDER BY 1";
+            String month = "SELECT date_trunc('month', order_date), ";
+            String monthly = month + "SUM(net_revenue) FROM sales GROUP BY 1 ORDER BY 1";
+            String byHand = month + NET + " FROM orders GROUP BY 1 ORDER BY 1";
             try (ResultSet result = statement.executeQuery(monthly)) {
                 same(mode + ": grouped, one row a fetch", Answer.of(result), query(db, byHand));
             }
@@ -288,6 +290,7 @@ public class Jdbc {
                 try (ResultSet rows = statement.executeQuery("""
                         SELECT name, label, coalesce(unit, '') FROM kpi.measures
                         WHERE metric_view = 'public.sales'::regclass""")) {
+                    ok(rows.isBeforeFirst(), "kpi.measures lists the measures");
                     while (rows.next())
                         ok(remarks.get(rows.getString(1)).contains(rows.getString(2))
                                 && remarks.get(rows.getString(1)).contains(rows.getString(3)),
@@ -301,8 +304,8 @@ public class Jdbc {
                         query(db, "SELECT obj_description('public.sales'::regclass)").rows);
             }
             same("getMetaData: types of the empty preview", query(db, "SELECT * FROM sales WHERE 1 = 0").types,
-                    query(db, "SELECT region, channel, order_date, created_at, \"城市\", " + NET + ", " + RATE + ", " + PAID + ", "
-                            + NET + " FROM orders GROUP BY 1, 2, 3, 4, 5 LIMIT 0").types);
+                    query(db, "SELECT region, channel, order_date, created_at, \"城市\", " + String.join(", ", NET, RATE, PAID, NET)
+                            + " FROM orders GROUP BY 1, 2, 3, 4, 5 LIMIT 0").types);
         }
     }
 

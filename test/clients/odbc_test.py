@@ -56,7 +56,8 @@ compare(db, "Power BI: nested subqueries",
 compare(db, "Power BI: related table, distinct count, a measure named in Chinese",
         """select "_"."t1.manager", "_"."a0", "_"."a1", "_"."a2"
            from (select "rows"."t1.manager", sum("rows"."t0.net_revenue") as "a0", max("rows"."t0.客单价") as "a1",
-                        count(distinct("rows"."t0.channel")) + max(case when "rows"."t0.channel" is null then 1 else 0 end) as "a2"
+                        count(distinct("rows"."t0.channel"))
+                        + max(case when "rows"."t0.channel" is null then 1 else 0 end) as "a2"
                  from (select "$Outer"."net_revenue" as "t0.net_revenue", "$Outer"."客单价" as "t0.客单价",
                               "$Outer"."channel" as "t0.channel", "$Inner"."manager" as "t1.manager"
                        from "public"."sales" "$Outer" left outer join "public"."region_dim" "$Inner"
@@ -80,8 +81,8 @@ compare(db, "Tableau: set membership, month, having",
                 LEFT JOIN (SELECT "sales"."region" AS "region", MIN(1) AS "_Tableau_join_flag" FROM "public"."sales" "sales"
                            GROUP BY 1 HAVING (SUM("sales"."net_revenue") > 786200)) "t0" ON ("sales"."region" = "t0"."region")
            GROUP BY 1, 2 HAVING ((SUM("sales"."net_revenue") >= 999.99999999998999) AND (COUNT(1) > 0))""",
-        f"""WITH high AS (SELECT region FROM orders GROUP BY region HAVING {NET} > 786200)
-            SELECT date_trunc('month', order_date)::date, coalesce(region IN (SELECT region FROM high WHERE region IS NOT NULL), false),
+        f"""WITH high AS (SELECT region FROM orders WHERE region IS NOT NULL GROUP BY region HAVING {NET} > 786200)
+            SELECT date_trunc('month', order_date)::date, coalesce(region IN (SELECT region FROM high), false),
                    {NET}, {RATE}, count(*)
             FROM orders GROUP BY 1, 2 HAVING {NET} >= 1000""")
 
@@ -89,8 +90,8 @@ compare(db, "Tableau: set membership, month, having",
 cursor = db.cursor()
 cursor.execute("SELECT order_date, region, net_revenue, conversion_rate, order_count FROM sales")
 rows = cursor.fetchmany(150)
-declared = fetch(db, "SELECT count(*) FROM pg_cursors WHERE is_holdable AND statement LIKE '%conversion_rate, order_count FROM sales%'"
-                     " AND statement NOT LIKE '%pg_cursors%'")[1]
+declared = fetch(db, """SELECT count(*) FROM pg_cursors WHERE is_holdable AND statement LIKE '%conversion_rate, order_count FROM sales%'
+                        AND statement NOT LIKE '%pg_cursors%'""")[1]
 between = fetch(db, "SELECT SUM(net_revenue) FROM sales")
 rows += cursor.fetchall()
 total = fetch(db, f"SELECT {NET} FROM orders")
@@ -112,25 +113,32 @@ tap.same("SQLTables: a view", [row.table_type for row in db.cursor().tables(tabl
 # Parameters bound to a statement that the server keeps prepared: seven executions, a redefinition, its return.
 server = connect(UseDeclareFetch=0, UseServerSidePrepare=1)
 server.autocommit = True
-sql = "SELECT region, SUM(net_revenue), AVG(conversion_rate), COUNT(order_count) FROM sales WHERE order_date >= ? AND channel = ? GROUP BY region"
-hand = f"SELECT region, {NET}, {RATE}, {PAID} FROM orders WHERE order_date >= ? AND channel = ? GROUP BY region"
+where = "WHERE order_date >= ? AND channel = ? GROUP BY region"
+sql = "SELECT region, SUM(net_revenue), AVG(conversion_rate), COUNT(order_count) FROM sales " + where
+hand = f"SELECT region, {NET}, {RATE}, {PAID} FROM orders {where}"
 parameters = datetime.date(2024, 1, 1), "web"
 compare(server, "prepared on the server, executed seven times", sql, hand, *parameters, times=7)
 held = server.cursor()
+
+
+def execute():
+    return [tuple(row) for row in held.execute(sql, *parameters).fetchall()]
+
+
 for _ in range(7):
-    net = [tuple(row) for row in held.execute(sql, *parameters).fetchall()]
-prepared = fetch(server, "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%SUM(net_revenue), AVG(conversion%'")[1]
-tap.rows("the server holds the prepared statement", prepared, [(1,)])
+    net = execute()
+prepared = fetch(server, "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%SUM(net_revenue), AVG(conv%'")
+tap.rows("the server holds the prepared statement", prepared[1], [(1,)])
 db.rollback()
 db.cursor().execute(REDEFINE.format("gross")).fetchall()
 db.commit()
 try:
-    tap.rows("a redefinition is seen by the prepared statement", [tuple(row) for row in held.execute(sql, *parameters).fetchall()],
+    tap.rows("a redefinition is seen by the prepared statement", execute(),
              fetch(server, hand.replace(NET, "sum(amount)"), *parameters)[1])
 finally:
     db.cursor().execute(REDEFINE.format("net")).fetchall()
     db.commit()
-tap.rows("so is its return", [tuple(row) for row in held.execute(sql, *parameters).fetchall()], net)
+tap.rows("so is its return", execute(), net)
 
 for name, connection in (("declare/fetch", db), ("server-side prepare", server)):
     try:

@@ -143,5 +143,8 @@ compare("after DISCARD ALL", "SELECT region, SUM(net_revenue) FROM sales GROUP B
 compare("several statements in one simple query",
         "SET DateStyle = 'ISO'; SET extra_float_digits = 2; SELECT AVG(conversion_rate) FROM sales",
         f"SELECT {RATE} FROM orders")
+db.set_client_encoding("GBK")
+compare("names and values in another client encoding", 'SELECT "城市", MAX("客单价") FROM sales GROUP BY 1',
+        f'SELECT "城市", {NET} / nullif({PAID}, 0) FROM orders GROUP BY 1')
 db.close()
 tap.done()

@@ -46,12 +46,12 @@ def held(connection, sql):
 
 def prepared(connection, sql):
     with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
         cursor.execute("PREPARE seven AS " + sql)
         answers = []
         for _ in range(7):
             cursor.execute("EXECUTE seven")
             answers.append(answer(cursor))
-        cursor.execute("DEALLOCATE seven")
         return answers
 
 

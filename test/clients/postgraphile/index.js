@@ -75,8 +75,8 @@ async function main() {
       `SELECT field, CASE atttypid::regtype::text WHEN 'numeric' THEN 'BigFloat' WHEN 'bigint' THEN 'BigInt'
                                                   WHEN 'double precision' THEN 'Float' WHEN 'text' THEN 'String' END AS type
        FROM (VALUES ('region', 'region'), ('city', '城市'), ('netRevenue', 'net_revenue'),
-                    ('conversionRate', 'conversion_rate'), ('orderCount', 'order_count'), ('basket', '客单价')) AS f (field, attribute)
-            JOIN pg_attribute ON attname = attribute AND attrelid = 'public.sales'::regclass`, (r) => [r.field, r.type]));
+                    ('conversionRate', 'conversion_rate'), ('orderCount', 'order_count'), ('basket', '客单价')) AS f (field, name)
+            JOIN pg_attribute ON attname = name AND attrelid = 'public.sales'::regclass`, (r) => [r.field, r.type]));
   same("the description of a field is the column's comment", fields.netRevenue.description,
     (await hand.query(
       `SELECT col_description(attrelid, attnum) AS comment FROM pg_attribute
