@@ -75,7 +75,7 @@ carrier_of(Aggref *agg)
 	if (agg->aggfnoid == F_COUNT_ANY)
 		return CARRIER_COUNT;
 	if (get_func_namespace(agg->aggfnoid) != PG_CATALOG_NAMESPACE ||
-		list_length(agg->args) != 1)
+		list_length(agg->aggargtypes) != 1)
 		return CARRIER_NONE;
 	name = get_func_name(agg->aggfnoid);
 	if (strcmp(name, "sum") == 0)
@@ -162,8 +162,14 @@ report_misuse(Origin *origin, Aggref *agg)
 	char	   *function = get_func_name(agg->aggfnoid);
 	char	   *measure = psprintf("measure(%s)", quote_identifier(origin->name));
 
-	if (agg->aggfnoid == kpi_require_objects()->measure ||
-		strcmp(function, "sum") == 0 || strcmp(function, "avg") == 0 ||
+	if (agg->aggfnoid == kpi_require_objects()->measure)
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("measure \"%s\" must be the direct argument of measure()",
+						origin->name),
+				 errhint("Write %s FILTER (WHERE ...) for a condition, or compute with the value of the group, as in %s * 2.",
+						 measure, measure)));
+	if (strcmp(function, "sum") == 0 || strcmp(function, "avg") == 0 ||
 		strcmp(function, "min") == 0 || strcmp(function, "max") == 0 ||
 		strcmp(function, "count") == 0)
 		ereport(ERROR,
@@ -210,8 +216,7 @@ check_plain_aggregate(QueryLevel *level, Aggref *agg)
 	if (kpi_find_measure(level, (Node *) agg->args, &origin) &&
 		!(origin.kind == ORIGIN_ROW_VALUE && collects(agg)))
 		report_misuse(&origin, agg);
-	if (kpi_find_measure(level, (Node *) agg->aggdirectargs, &origin) ||
-		kpi_find_measure(level, (Node *) agg->aggfilter, &origin))
+	if (kpi_find_measure(level, (Node *) agg->aggdirectargs, &origin))
 		report_misuse(&origin, agg);
 	if (agg->aggdistinct != NIL &&
 		kpi_find_measure_or_row(level, (Node *) agg->args, &origin))
@@ -219,7 +224,8 @@ check_plain_aggregate(QueryLevel *level, Aggref *agg)
 }
 
 /*
- * A condition on a measure takes dimensions only.
+ * The condition of an aggregate takes dimensions only: a measure has no value
+ * for a single row.
  */
 static void
 check_condition(QueryLevel *level, Node *condition)
@@ -229,8 +235,8 @@ check_condition(QueryLevel *level, Node *condition)
 	if (condition != NULL && kpi_find_measure(level, condition, &origin))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("measure \"%s\" cannot be in the condition of a measure", origin.name),
-				 errhint("Filter groups by HAVING measure(%s) ...; conditions of a measure take dimensions.",
+				 errmsg("measure \"%s\" cannot be in the condition of an aggregate", origin.name),
+				 errhint("Filter groups by HAVING measure(%s) ...; conditions of an aggregate take dimensions.",
 						 quote_identifier(origin.name))));
 }
 
@@ -532,6 +538,15 @@ coerce_to_aggregate(Node *value, Aggref *agg, Origin *origin)
 }
 
 /*
+ * Refuse a measure in an aggregate's FILTER, before anything is replaced in it.
+ */
+void
+kpi_check_filter(QueryLevel *level, Aggref *agg)
+{
+	check_condition(level, (Node *) agg->aggfilter);
+}
+
+/*
  * Replace an aggregate over a measure; measures in subqueries of its FILTER have
  * been replaced.  Returns NULL for an aggregate that has nothing to do with
  * measures.
@@ -557,14 +572,19 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 	if (origin.kind != ORIGIN_MEASURE)
 	{
 		check_plain_aggregate(level, agg);
+		if (carrier == CARRIER_MEASURE)
+			ereport(ERROR,
+					(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+					 errmsg("argument of measure() is not a measure"),
+					 errhint("Give it a measure column of a metric view; kpi.measures lists them.")));
 		return NULL;
 	}
 	if (((Var *) arg.measure)->varlevelsup != agg->agglevelsup)
 		origin.barrier = "the boundary of a subquery";
 
 	definition = statement_definition(rewrite, origin.metric);
-	check_condition(level, filter);
 	check_condition(level, arg.condition);
+	arg.condition = kpi_rewrite_condition(rewrite, level, arg.condition);
 	check_governed(agg, carrier, &arg, &origin, definition);
 
 	bind.rewrite = rewrite;
@@ -629,15 +649,16 @@ replace_marker_mutator(Node *node, Node *value)
 }
 
 /*
- * Replace what is left of the markers: by the row's contribution to an additive
- * measure that is read row by row, by NULL otherwise.
+ * Replace the markers from the given one on, and forget them: by the row's
+ * contribution to an additive measure that is read row by row, by NULL
+ * otherwise.
  */
 void
-kpi_replace_markers(Rewrite *rewrite)
+kpi_replace_markers(Rewrite *rewrite, int first)
 {
 	ListCell   *lc;
 
-	foreach(lc, rewrite->markers)
+	for_each_from(lc, rewrite->markers, first)
 	{
 		MarkerColumn *marker = lfirst(lc);
 		Node	   *expr = kpi_strip_coercions((Node *) marker->tle->expr);
@@ -657,4 +678,5 @@ kpi_replace_markers(Rewrite *rewrite)
 		marker->tle->expr = (Expr *) replace_marker_mutator((Node *) marker->tle->expr,
 															value);
 	}
+	rewrite->markers = list_truncate(rewrite->markers, first);
 }

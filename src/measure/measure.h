@@ -99,13 +99,16 @@ extern Query *kpi_entry_query(QueryLevel *level, RangeTblEntry *rte,
 extern void kpi_check_fan_out(Origin *origin);
 
 /* expand.c */
+extern void kpi_check_filter(QueryLevel *level, Aggref *agg);
 extern Node *kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg);
 extern void kpi_need_row_value(Rewrite *rewrite, Origin *origin);
-extern void kpi_replace_markers(Rewrite *rewrite);
+extern void kpi_replace_markers(Rewrite *rewrite, int first);
 
 /* rewrite.c */
 extern bool kpi_may_have_measures(Query *query);
 extern bool kpi_has_measures(Query *query);
+extern Node *kpi_rewrite_condition(Rewrite *rewrite, QueryLevel *level,
+								   Node *condition);
 extern void kpi_rewrite_statement(Query *query, Rewrite *rewrite);
 
 /* inline.c */

@@ -173,7 +173,7 @@ read_row(Rewrite *rewrite, QueryLevel *level, Var *var)
 			kpi_need_row_value(rewrite, &origin);
 	}
 	if (has_measure && (rte->rtekind == RTE_SUBQUERY || rte->rtekind == RTE_CTE))
-		return kpi_whole_row(rewrite, owner, var);
+		return kpi_whole_row(rewrite, level, var);
 	return (Node *) var;
 }
 
@@ -216,6 +216,7 @@ rewrite_expr(Node *node, WalkContext *context)
 		WalkContext inner = *context;
 		Node	   *value;
 
+		kpi_check_filter(context->level, agg);
 		agg->aggfilter = (Expr *) rewrite_expr((Node *) agg->aggfilter, context);
 		value = kpi_expand_aggregate(context->rewrite, context->level, agg);
 		if (value != NULL)
@@ -239,16 +240,34 @@ rewrite_expr(Node *node, WalkContext *context)
 	else if (IsA(node, SubLink))
 	{
 		SubLink    *sublink = (SubLink *) node;
+		int			nmarkers = list_length(context->rewrite->markers);
 
+		/*
+		 * Nobody outside reads columns of the subquery's FROM, so its markers
+		 * are settled now; the subquery may be copied with what it stands in.
+		 */
 		sublink->testexpr = rewrite_expr(sublink->testexpr, context);
 		rewrite_query(context->rewrite, (Query *) sublink->subselect, context->level,
 					  sublink->subLinkType != EXISTS_SUBLINK);
+		kpi_replace_markers(context->rewrite, nmarkers);
 		return node;
 	}
 	else if (IsA(node, Query) || IsA(node, RangeTblRef))
 		return node;
 
 	return expression_tree_mutator(node, rewrite_expr, context);
+}
+
+/*
+ * Replace the measures in the subqueries of a condition that goes with a
+ * measure.
+ */
+Node *
+kpi_rewrite_condition(Rewrite *rewrite, QueryLevel *level, Node *condition)
+{
+	WalkContext context = {rewrite, level, false};
+
+	return rewrite_expr(condition, &context);
 }
 
 /*
@@ -484,5 +503,5 @@ kpi_rewrite_statement(Query *query, Rewrite *rewrite)
 	if (!kpi_has_measures(query))
 		return;
 	rewrite_query(rewrite, query, NULL, true);
-	kpi_replace_markers(rewrite);
+	kpi_replace_markers(rewrite, 0);
 }

@@ -114,7 +114,8 @@ server_init() {
 free_port() {
 	perl -MIO::Socket::INET -e '
 		for my $port ($ARGV[0] .. $ARGV[0] + 200) {
-			my $socket = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => $port) or next;
+			my $socket = IO::Socket::INET->new(Listen => 1, ReuseAddr => 1, LocalAddr => "127.0.0.1",
+				LocalPort => $port) or next;
 			print $port;
 			exit 0;
 		}
