@@ -19,6 +19,7 @@
 #include "rewrite/rewriteManip.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/ruleutils.h"
 
 #include "errors.h"
@@ -116,6 +117,7 @@ kpi_explain_measure(PG_FUNCTION_ARGS)
 {
 	char	   *sql = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	ErrorContextCallback callback;
+	int			nestlevel;
 	List	   *parsed;
 	List	   *queries;
 	Query	   *query;
@@ -147,5 +149,8 @@ kpi_explain_measure(PG_FUNCTION_ARGS)
 	kpi_rewrite_statement(query, &rewrite);
 	(void) simplify_walker((Node *) query, NULL);
 
-	PG_RETURN_TEXT_P(cstring_to_text(pg_get_querydef(query, true)));
+	nestlevel = kpi_begin_plain_text(NULL);
+	sql = pg_get_querydef(query, true);
+	AtEOXact_GUC(true, nestlevel);
+	PG_RETURN_TEXT_P(cstring_to_text(sql));
 }

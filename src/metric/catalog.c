@@ -248,6 +248,34 @@ extension_owner(void)
 }
 
 /*
+ * Set a parameter until the nest level is closed.
+ */
+static void
+set_locally(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Until the nest level is closed, let the given schemas be the search path, if
+ * any are given, and let values be written as every session reads them, as pg_dump
+ * does.  Returns the nest level, for AtEOXact_GUC().
+ */
+int
+kpi_begin_plain_text(const char *search_path)
+{
+	int			nestlevel = NewGUCNestLevel();
+
+	if (search_path != NULL)
+		set_locally("search_path", search_path);
+	set_locally("datestyle", "ISO");
+	set_locally("intervalstyle", "postgres");
+	set_locally("extra_float_digits", "3");
+	return nestlevel;
+}
+
+/*
  * Run one constant statement on the registry tables with the rights of the
  * extension's owner and nothing but pg_catalog in the search path.  Returns the
  * number of rows, and in *result, if asked, the first column of the first one,
@@ -266,10 +294,7 @@ run_as_owner(const char *sql, int nargs, Oid *argtypes, Datum *values,
 	GetUserIdAndSecContext(&save_userid, &save_sec_context);
 	SetUserIdAndSecContext(extension_owner(),
 						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
-	save_nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	save_nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");

@@ -31,6 +31,9 @@ extern Node *kpi_strip_coercions(Node *node);
 /* names */
 extern char *kpi_relation_name(Oid relid);
 
+/* SQL text that means the same in every session */
+extern int	kpi_begin_plain_text(const char *search_path);
+
 /* the registry tables, written with the rights of the extension's owner */
 extern uint64 kpi_registry_execute(const char *sql, int nargs, Oid *argtypes,
 								   Datum *values, const char *nulls);

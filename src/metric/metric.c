@@ -220,6 +220,22 @@ kpi_run_utility(const char *sql)
 }
 
 /*
+ * A view over a temporary relation is temporary itself, and ends without a
+ * word to us.
+ */
+void
+kpi_refuse_temporary(Oid relid, const char *what)
+{
+	if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a %s cannot be temporary", what),
+				 errdetail("%s is, by its schema or because its source is.",
+						   kpi_relation_name(relid)),
+				 errhint("Create it over permanent relations, in a permanent schema.")));
+}
+
+/*
  * Only the owner of a view changes what the registry says about it.
  */
 void
@@ -319,18 +335,20 @@ write_registry(FunctionCallInfo fcinfo, Oid relid)
 }
 
 /*
- * Write the comments that tools read: on the metric's view, and on every
- * metric view's column that publishes it.
+ * Write the comments that tools read: on the metric's view, if this call
+ * describes it, and on every metric view's column that publishes it.
  */
 static void
-refresh_comments(Oid relid)
+refresh_comments(FunctionCallInfo fcinfo, Oid relid)
 {
-	Oid			argtypes[] = {REGCLASSOID};
-	Datum		values[] = {ObjectIdGetDatum(relid)};
+	bool		describes = !PG_ARGISNULL(ARG_LABEL) ||
+		!PG_ARGISNULL(ARG_DESCRIPTION) || !PG_ARGISNULL(ARG_UNIT);
+	Oid			argtypes[] = {REGCLASSOID, BOOLOID};
+	Datum		values[] = {ObjectIdGetDatum(relid), BoolGetDatum(describes)};
 
 	kpi_registry_execute("SELECT kpi.write_comment(c.metric, c.attnum, c.comment)"
-						 " FROM kpi.metric_comments($1) AS c",
-						 1, argtypes, values, NULL);
+						 " FROM kpi.metric_comments($1, $2) AS c",
+						 2, argtypes, values, NULL);
 }
 
 /*
@@ -382,9 +400,10 @@ kpi_create_metric(PG_FUNCTION_ARGS)
 	AtEOXact_GUC(true, nestlevel);
 
 	relid = RangeVarGetRelid(name, NoLock, false);
+	kpi_refuse_temporary(relid, "metric");
 	kpi_load_definition(relid);
 	write_registry(fcinfo, relid);
-	refresh_comments(relid);
+	refresh_comments(fcinfo, relid);
 	kpi_change_owner(relid, kpi_text_argument(fcinfo, ARG_OWNER));
 
 	PG_RETURN_OID(relid);
@@ -418,38 +437,32 @@ check_same_type(Oid relid, Query *query)
 }
 
 /*
- * Does a metric view publish a metric, be it as the component of another?
- */
-static bool
-is_published(Oid relid)
-{
-	Oid			argtypes[] = {REGCLASSOID};
-	Datum		values[] = {ObjectIdGetDatum(relid)};
-
-	return kpi_registry_execute("SELECT FROM kpi.publishing_views($1)",
-								1, argtypes, values, NULL) > 0;
-}
-
-/*
- * What publishes a metric over one source cannot follow it to another.
+ * What publishes a metric over one source cannot follow it to another.  What
+ * the metric was defined on before does not matter: it may have been anything,
+ * by CREATE OR REPLACE VIEW.
  */
 static void
-check_same_source(Oid relid, Oid new_source)
+check_published_source(Oid relid, Oid source)
 {
-	Oid			old_source;
+	Oid			argtypes[] = {REGCLASSOID, REGCLASSOID};
+	Datum		values[] = {ObjectIdGetDatum(relid), ObjectIdGetDatum(source)};
+	bool		none;
+	Oid			view;
 
-	if (!is_published(relid))
-		return;
-	old_source = kpi_load_definition(relid)->source;
-	if (old_source == new_source)
+	view = DatumGetObjectId(kpi_registry_value("SELECT v FROM kpi.publishing_views($1) AS v"
+											   " WHERE kpi.metric_view_source(v) OPERATOR(pg_catalog.<>) $2"
+											   " LIMIT 1",
+											   2, argtypes, values, &none));
+	if (none)
 		return;
 
 	ereport(ERROR,
 			(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
-			 errmsg("cannot change the source of metric %s from %s to %s",
-					kpi_relation_name(relid), kpi_relation_name(old_source),
-					OidIsValid(new_source) ? kpi_relation_name(new_source) : "several relations"),
-			 errdetail("A metric view publishes it over %s.", kpi_relation_name(old_source)),
+			 errmsg("cannot change the source of metric %s to %s",
+					kpi_relation_name(relid),
+					OidIsValid(source) ? kpi_relation_name(source) : "several relations"),
+			 errdetail("Metric view %s publishes it over %s.", kpi_relation_name(view),
+					   kpi_relation_name(kpi_load_metric_view(view).source)),
 			 errhint("Create a metric of another name, or take this one out of its metric views first.")));
 }
 
@@ -470,7 +483,7 @@ redefine(Oid relid, const char *sql)
 	raw = kpi_parse_select(sql, "the definition of a metric");
 	query = analyze_definition(raw, sql, name);
 	check_same_type(relid, query);
-	check_same_source(relid, kpi_flatten_query(relid, query)->source);
+	check_published_source(relid, kpi_flatten_query(relid, query)->source);
 
 	relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
 							get_rel_name(relid), -1);
@@ -501,7 +514,7 @@ kpi_alter_metric(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(ARG_DEFINITION))
 		redefine(relid, text_to_cstring(PG_GETARG_TEXT_PP(ARG_DEFINITION)));
 	write_registry(fcinfo, relid);
-	refresh_comments(relid);
+	refresh_comments(fcinfo, relid);
 
 	/* min_group_rows is part of what plans were made from */
 	CacheInvalidateRelcacheByRelid(relid);

@@ -367,20 +367,28 @@ put_dimensions_first(Draft *draft, int nmetrics)
 }
 
 /*
- * Make the view that a draft describes.
+ * The SELECT that a draft describes, with every name qualified.
+ */
+static char *
+draft_select(Draft *draft)
+{
+	int			nestlevel = kpi_begin_plain_text("pg_catalog");
+	char	   *select = pg_get_querydef(draft->query, true);
+
+	AtEOXact_GUC(true, nestlevel);
+	return select;
+}
+
+/*
+ * Make the view of a draft from its SELECT.
  */
 static void
-make_view(Draft *draft, const char *name, bool replace)
+make_view(Draft *draft, const char *select, bool replace)
 {
-	int			nestlevel = NewGUCNestLevel();
-	char	   *select;
+	int			nestlevel = kpi_begin_plain_text("pg_catalog");
 
-	/* nothing is visible by its bare name but what is in pg_catalog */
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	select = pg_get_querydef(draft->query, true);
 	kpi_run_utility(psprintf("CREATE %sVIEW %s AS %s",
-							 replace ? "OR REPLACE " : "", name, select));
+							 replace ? "OR REPLACE " : "", draft->name, select));
 	AtEOXact_GUC(true, nestlevel);
 }
 
@@ -458,6 +466,9 @@ write_metadata(Oid relid, Metadata *metadata, AttrNumber time_dimension)
 		metadata->description, metadata->tags, Int16GetDatum(time_dimension)
 	};
 	char		nulls[] = {' ', metadata->nulls[0], metadata->nulls[1], metadata->nulls[2], ' '};
+	bool		describes = metadata->nulls[0] == ' ' || metadata->nulls[1] == ' ';
+	Oid			comment_types[] = {REGCLASSOID, BOOLOID};
+	Datum		comment_values[] = {ObjectIdGetDatum(relid), BoolGetDatum(describes)};
 
 	kpi_registry_execute("INSERT INTO kpi.metric_view_registry AS r"
 						 " (relid, label, description, tags, time_dimension)"
@@ -469,8 +480,8 @@ write_metadata(Oid relid, Metadata *metadata, AttrNumber time_dimension)
 						 " time_dimension = nullif($5, 0)",
 						 lengthof(argtypes), argtypes, values, nulls);
 	kpi_registry_execute("SELECT kpi.write_comment(c.metric_view, c.attnum, c.comment)"
-						 " FROM kpi.metric_view_comments($1) AS c",
-						 1, argtypes, values, NULL);
+						 " FROM kpi.metric_view_comments($1, $2) AS c",
+						 2, comment_types, comment_values, NULL);
 	kpi_change_owner(relid, metadata->owner);
 }
 
@@ -515,8 +526,9 @@ kpi_create_metric_view(PG_FUNCTION_ARGS)
 		add_dimension(&draft, lfirst(lc));
 	put_dimensions_first(&draft, nmetrics);
 
-	make_view(&draft, draft.name, false);
+	make_view(&draft, draft_select(&draft), false);
 	relid = RangeVarGetRelid(name, NoLock, false);
+	kpi_refuse_temporary(relid, "metric view");
 	write_metadata(relid, &metadata, find_time_dimension(relid, metadata.time_dimension));
 
 	PG_RETURN_OID(relid);
@@ -741,6 +753,35 @@ move_registry_row(Oid from, Oid to)
 }
 
 /*
+ * Making a view again needs that no view reads it; say so better than DROP VIEW
+ * could.
+ */
+static void
+check_no_dependents(Draft *draft, Oid relid)
+{
+	Oid			argtypes[] = {OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(relid)};
+	bool		none;
+	Oid			dependent;
+
+	dependent = DatumGetObjectId(kpi_registry_value("SELECT w.ev_class FROM pg_catalog.pg_depend AS d"
+													" JOIN pg_catalog.pg_rewrite AS w ON w.oid OPERATOR(pg_catalog.=) d.objid"
+													" WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
+													" AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+													" AND d.refobjid OPERATOR(pg_catalog.=) $1"
+													" AND w.ev_class OPERATOR(pg_catalog.<>) $1 LIMIT 1",
+													1, argtypes, values, &none));
+	if (none)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("cannot drop columns of metric view %s because view %s depends on it",
+					draft->name, kpi_relation_name(dependent)),
+			 errhint("Drop that view first; if it is a metric, it can be defined on %s instead, by kpi.alter_metric().",
+					 kpi_relation_name(draft->source))));
+}
+
+/*
  * A view cannot lose a column; make it again without, provided that nothing
  * depends on it.  Returns the new view.
  */
@@ -750,12 +791,15 @@ make_view_again(Draft *draft, Oid relid)
 	Oid			namespace = get_rel_namespace(relid);
 	char	   *relname = get_rel_name(relid);
 	ViewBelongings saved = save_belongings(relid);
+	char	   *select = draft_select(draft);
 	Oid			result;
+
+	check_no_dependents(draft, relid);
 
 	/* the event trigger would forget the row with the view */
 	move_registry_row(relid, InvalidOid);
 	kpi_run_utility(psprintf("DROP VIEW %s RESTRICT", draft->name));
-	make_view(draft, draft->name, false);
+	make_view(draft, select, false);
 	result = get_relname_relid(relname, namespace);
 	kpi_change_owner(result, GetUserNameFromId(saved.owner, false));
 	restore_belongings(result, &saved);
@@ -869,7 +913,7 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 		relid = make_view_again(&draft, relid);
 	}
 	else if (add_metrics != NIL || add_dimensions != NIL)
-		make_view(&draft, draft.name, true);
+		make_view(&draft, draft_select(&draft), true);
 
 	write_metadata(relid, &metadata, find_time_dimension(relid, time_dimension));
 	PG_RETURN_OID(relid);

@@ -127,33 +127,33 @@ COMMENT ON FUNCTION kpi.metric_comment(regclass, boolean) IS
 	'what the comment of a metric says: label, unit, description and, if asked, definition';
 
 CREATE FUNCTION kpi.metric_comments(
-	INOUT metric regclass, OUT attnum smallint, OUT comment text)
+	INOUT metric regclass, itself boolean, OUT attnum smallint, OUT comment text)
 RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
 	SELECT r.relid, 0::smallint, kpi.metric_comment(r.relid, false)
 	  FROM kpi.metric_registry r
 	 WHERE r.relid = metric
-	   AND (r.label IS NOT NULL OR r.description IS NOT NULL)
+	   AND itself
 	UNION ALL
 	SELECT v.relid, c.attnum, kpi.metric_comment(c.metric, true)
 	  FROM kpi.metric_view_registry v
 	 CROSS JOIN LATERAL kpi.metric_view_columns(v.relid) c
 	 WHERE c.metric = $1;
 END;
-REVOKE ALL ON FUNCTION kpi.metric_comments(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION kpi.metric_comments(regclass) IS
-	'the comments that a metric''s metadata puts on its view and on columns that publish it';
+REVOKE ALL ON FUNCTION kpi.metric_comments(regclass, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.metric_comments(regclass, boolean) IS
+	'the comments that a metric''s metadata puts on its view, if asked, and on columns that publish it';
 
 CREATE FUNCTION kpi.metric_view_comments(
-	INOUT metric_view regclass, OUT attnum smallint, OUT comment text)
+	INOUT metric_view regclass, itself boolean, OUT attnum smallint, OUT comment text)
 RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
 	SELECT v.relid, 0::smallint, concat_ws(E'\n', v.label, v.description)
 	  FROM kpi.metric_view_registry v
 	 WHERE v.relid = metric_view
-	   AND (v.label IS NOT NULL OR v.description IS NOT NULL)
+	   AND itself
 	UNION ALL
 	SELECT metric_view, c.attnum,
 		   CASE WHEN c.metric IS NOT NULL THEN kpi.metric_comment(c.metric, true)
@@ -163,9 +163,9 @@ BEGIN ATOMIC
 		OR (col_description(metric_view, c.attnum) IS NULL
 			AND col_description(kpi.metric_view_source(metric_view), c.source_column) IS NOT NULL);
 END;
-REVOKE ALL ON FUNCTION kpi.metric_view_comments(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION kpi.metric_view_comments(regclass) IS
-	'the comments that metadata puts on a metric view and its columns; a dimension without one has its source column''s';
+REVOKE ALL ON FUNCTION kpi.metric_view_comments(regclass, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.metric_view_comments(regclass, boolean) IS
+	'the comments that metadata puts on a metric view, if asked, and on its columns; a dimension without one has its source column''s';
 
 CREATE FUNCTION kpi.write_comment(relid regclass, attnum smallint, comment text)
 RETURNS void

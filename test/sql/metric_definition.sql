@@ -300,6 +300,8 @@ INSERT INTO def.definitions (definition) VALUES
 	('SELECT measure(net + 1) FROM def.derived'),
 	('SELECT measure(region) FROM def.derived'),
 	('SELECT measure(amount) FROM def.sales'),
+	('SELECT sum(kpi.metric_column(''def.net'', NULL::numeric)) FROM def.sales'),
+	('SELECT kpi.metric_column(''def.net'', NULL::numeric) FROM def.net'),
 	('SELECT measure(DISTINCT net) FROM def.derived'),
 	('SELECT measure(net ORDER BY region) FROM def.derived'),
 	('SELECT measure(net) OVER () FROM def.derived'),
