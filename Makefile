@@ -9,7 +9,7 @@
 # make help                          lists the rest; those install what they need
 #
 # A component uses only components to its left, in C and in SQL: this list is the order of both.
-COMPONENTS = metric measure
+COMPONENTS = catalog scope metric measure
 
 TASKS = check demo demo-stop bench check-core check-assert help
 

@@ -5,6 +5,15 @@
 CREATE SCHEMA kpi;
 COMMENT ON SCHEMA kpi IS 'kpitables: governed metrics';
 GRANT USAGE ON SCHEMA kpi TO PUBLIC;
+-- catalog: what the other components stand on
+
+CREATE FUNCTION kpi.check_server_version()
+RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_check_server_version'
+LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION kpi.check_server_version() IS
+	'warn where the server lacks minor releases that fixed stale plans after changes of role membership';
+SELECT kpi.check_server_version();
 -- metric: defining metrics and publishing them in metric views
 
 -- The registry holds what a view has no place for, keyed by the view.  Nobody
@@ -103,14 +112,6 @@ CREATE EVENT TRIGGER kpi_forget_dropped ON sql_drop
 	EXECUTE FUNCTION kpi.forget_dropped();
 COMMENT ON EVENT TRIGGER kpi_forget_dropped IS
 	'keeps the registry of kpitables in step with DROP';
-
-CREATE FUNCTION kpi.check_server_version()
-RETURNS void
-AS 'MODULE_PATHNAME', 'kpi_check_server_version'
-LANGUAGE C STABLE PARALLEL SAFE;
-COMMENT ON FUNCTION kpi.check_server_version() IS
-	'warn where the server lacks minor releases that fixed stale plans after changes of role membership';
-SELECT kpi.check_server_version();
 -- metric view: dimensions and metrics of one source, published as a view
 
 CREATE TABLE kpi.metric_view_registry (

@@ -26,7 +26,7 @@ void		_PG_init(void);
 void
 _PG_init(void)
 {
-	kpi_metric_init();
+	kpi_catalog_init();
 	kpi_measure_init();
 
 	MarkGUCPrefixReserved("kpitables");

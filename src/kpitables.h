@@ -7,8 +7,8 @@
 #ifndef KPITABLES_H
 #define KPITABLES_H
 
-/* metric/catalog.c */
-extern void kpi_metric_init(void);
+/* catalog/catalog.c */
+extern void kpi_catalog_init(void);
 
 /* measure/measure.c */
 extern void kpi_measure_init(void);

@@ -30,11 +30,11 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
+#include "catalog/catalog.h"
 #include "compat.h"
 #include "errors.h"
 #include "measure/measure.h"
 #include "metric/additivity.h"
-#include "metric/catalog.h"
 
 /* How an aggregate asks for a measure */
 typedef enum Carrier

@@ -22,9 +22,9 @@
 #include "utils/guc.h"
 #include "utils/ruleutils.h"
 
+#include "catalog/catalog.h"
 #include "errors.h"
 #include "measure/measure.h"
-#include "metric/catalog.h"
 #include "metric/definition.h"
 #include "metric/metric.h"
 

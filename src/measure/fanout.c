@@ -42,9 +42,9 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "catalog/catalog.h"
 #include "errors.h"
 #include "measure/measure.h"
-#include "metric/catalog.h"
 
 /* "left = right" as a fact about the rows of a join */
 typedef struct Equation

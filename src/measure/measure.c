@@ -21,10 +21,10 @@
 #include "utils/guc.h"
 #include "utils/plancache.h"
 
+#include "catalog/catalog.h"
 #include "errors.h"
 #include "kpitables.h"
 #include "measure/measure.h"
-#include "metric/catalog.h"
 
 PG_FUNCTION_INFO_V1(kpi_metric_column);
 PG_FUNCTION_INFO_V1(kpi_measure_transition);

@@ -26,8 +26,8 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 
+#include "catalog/catalog.h"
 #include "measure/measure.h"
-#include "metric/catalog.h"
 
 /* An entry that got more columns than the parser gave it */
 typedef struct WidenedEntry

@@ -25,9 +25,9 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "catalog/catalog.h"
 #include "errors.h"
 #include "measure/measure.h"
-#include "metric/catalog.h"
 
 /* Where the expression walk is */
 typedef struct WalkContext

@@ -34,9 +34,9 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
+#include "catalog/catalog.h"
 #include "errors.h"
 #include "metric/additivity.h"
-#include "metric/catalog.h"
 
 /* What one node does with the additivity of its arguments */
 typedef enum NodeClass

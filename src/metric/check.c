@@ -22,9 +22,23 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "catalog/catalog.h"
 #include "errors.h"
-#include "metric/catalog.h"
 #include "metric/definition.h"
+
+/*
+ * Is this relation a registered metric?
+ */
+bool
+kpi_metric_is_registered(Oid relid)
+{
+	Oid			argtypes[] = {REGCLASSOID};
+	Datum		values[] = {ObjectIdGetDatum(relid)};
+
+	return kpi_registry_execute("SELECT FROM kpi.metric_registry"
+								" WHERE relid OPERATOR(pg_catalog.=) $1",
+								1, argtypes, values, NULL) > 0;
+}
 
 /* A clause that a definition must not have, and why */
 typedef struct Refusal

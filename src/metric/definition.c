@@ -35,9 +35,9 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "catalog/catalog.h"
 #include "compat.h"
 #include "errors.h"
-#include "metric/catalog.h"
 #include "metric/definition.h"
 
 static MetricDefinition *flatten(Oid metric, Query *query, List *stack);

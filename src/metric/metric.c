@@ -44,10 +44,10 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+#include "catalog/catalog.h"
 #include "compat.h"
 #include "errors.h"
 #include "metric/additivity.h"
-#include "metric/catalog.h"
 #include "metric/definition.h"
 #include "metric/metric.h"
 
@@ -57,7 +57,6 @@ PG_FUNCTION_INFO_V1(kpi_drop_metric);
 PG_FUNCTION_INFO_V1(kpi_metric_additivity);
 PG_FUNCTION_INFO_V1(kpi_metric_source);
 PG_FUNCTION_INFO_V1(kpi_forget_dropped);
-PG_FUNCTION_INFO_V1(kpi_check_server_version);
 
 /* Arguments of kpi.create_metric and kpi.alter_metric */
 enum
@@ -554,41 +553,6 @@ kpi_drop_metric(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/*
- * Run something whose failure must not fail the statement: in a subtransaction,
- * returning the error, or NULL.  A request to stop is not swallowed.
- */
-static ErrorData *
-run_guarded(void (*body) (void *arg), void *arg)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		body(arg);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-
-	if (error != NULL && (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-						  error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
-		ReThrowError(error);
-	return error;
-}
-
 /* A metric to load, and what came of it */
 typedef struct LoadRequest
 {
@@ -617,7 +581,7 @@ load_or_null(Oid metric)
 	LoadRequest request = {metric, NULL};
 
 	if (get_rel_relkind(metric) != RELKIND_VIEW ||
-		run_guarded(load_body, &request) != NULL)
+		kpi_run_guarded(load_body, &request) != NULL)
 		return NULL;
 	return request.definition;
 }
@@ -685,29 +649,11 @@ kpi_forget_dropped(PG_FUNCTION_ARGS)
 	if (kpi_objects() == NULL)
 		PG_RETURN_NULL();
 
-	error = run_guarded(forget_body, NULL);
+	error = kpi_run_guarded(forget_body, NULL);
 	if (error != NULL)
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
 				 errmsg("could not remove dropped views from the metric registry: %s",
 						error->message)));
 	PG_RETURN_NULL();
-}
-
-/*
- * kpi.check_server_version(): CVE-2026-14666, stale plans after a change of role
- * membership, is fixed in 15.19; the numbers of the other branches are those of
- * the same release.
- */
-Datum
-kpi_check_server_version(PG_FUNCTION_ARGS)
-{
-	int			version = atoi(GetConfigOption("server_version_num", false, false));
-
-	if (version < 150019)
-		ereport(WARNING,
-				(errmsg("this server is older than PostgreSQL 15.19"),
-				 errdetail("Plans prepared before a change of role membership may outlive it (CVE-2026-14666)."),
-				 errhint("Update the server to the latest minor release.")));
-	PG_RETURN_VOID();
 }

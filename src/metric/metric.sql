@@ -96,11 +96,3 @@ CREATE EVENT TRIGGER kpi_forget_dropped ON sql_drop
 	EXECUTE FUNCTION kpi.forget_dropped();
 COMMENT ON EVENT TRIGGER kpi_forget_dropped IS
 	'keeps the registry of kpitables in step with DROP';
-
-CREATE FUNCTION kpi.check_server_version()
-RETURNS void
-AS 'MODULE_PATHNAME', 'kpi_check_server_version'
-LANGUAGE C STABLE PARALLEL SAFE;
-COMMENT ON FUNCTION kpi.check_server_version() IS
-	'warn where the server lacks minor releases that fixed stale plans after changes of role membership';
-SELECT kpi.check_server_version();

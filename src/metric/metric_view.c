@@ -41,9 +41,9 @@
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
+#include "catalog/catalog.h"
 #include "compat.h"
 #include "errors.h"
-#include "metric/catalog.h"
 #include "metric/definition.h"
 #include "metric/metric.h"
 

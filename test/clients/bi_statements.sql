@@ -238,6 +238,18 @@ UNION ALL SELECT NULL, sum(amount - refund) FILTER (WHERE status = 'paid'), 'tot
 /* B15 distinct */ SELECT DISTINCT net_revenue FROM sales ORDER BY 1 LIMIT 1000;
 /* expect: KP002 net_revenue */
 
+/* B15 distinct rows */ SELECT DISTINCT s FROM sales s;
+/* expect: KP002 net_revenue */
+
+/* B15 group by row */ SELECT s, COUNT(*) FROM sales s GROUP BY s;
+/* expect: KP002 net_revenue */
+
+/* B15 count distinct rows */ SELECT COUNT(DISTINCT s) FROM sales s;
+/* expect: KP002 net_revenue */
+
+/* B15 union of rows */ SELECT s FROM sales s UNION SELECT s FROM sales s;
+/* expect: KP002 net_revenue */
+
 /* C2 all columns */ SELECT * FROM sales WHERE 1=0;
 /* expect: rows */ SELECT region, channel, order_date, created_at, "城市", amount, 0::float8, 0::bigint, amount FROM orders WHERE false;
 

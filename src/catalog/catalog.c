@@ -12,13 +12,14 @@
  * a privilege on them.  They are written with the owner's rights by constant
  * statements whose names are all qualified.
  *
- * src/metric/catalog.c
+ * src/catalog/catalog.c
  */
 #include "postgres.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
@@ -34,10 +35,13 @@
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/resowner.h"
 #include "utils/syscache.h"
 
+#include "catalog/catalog.h"
 #include "kpitables.h"
-#include "metric/catalog.h"
+
+PG_FUNCTION_INFO_V1(kpi_check_server_version);
 
 static KpiObjects objects;
 static bool objects_valid = false;	/* do "objects" hold what the catalogs say? */
@@ -56,7 +60,7 @@ invalidate_objects(Datum arg, int cacheid, uint32 hashvalue)
  * Register for the changes that can make the cached OIDs wrong.
  */
 void
-kpi_metric_init(void)
+kpi_catalog_init(void)
 {
 	CacheRegisterSyscacheCallback(PROCOID, invalidate_objects, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_objects, (Datum) 0);
@@ -338,15 +342,54 @@ kpi_registry_value(const char *sql, int nargs, Oid *argtypes, Datum *values,
 }
 
 /*
- * Is this relation a registered metric?
+ * Run something whose failure must not fail the statement: in a subtransaction,
+ * returning the error, or NULL.  A request to stop is not swallowed.
  */
-bool
-kpi_metric_is_registered(Oid relid)
+ErrorData *
+kpi_run_guarded(void (*body) (void *arg), void *arg)
 {
-	Oid			argtypes[] = {REGCLASSOID};
-	Datum		values[] = {ObjectIdGetDatum(relid)};
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
 
-	return kpi_registry_execute("SELECT FROM kpi.metric_registry"
-								" WHERE relid OPERATOR(pg_catalog.=) $1",
-								1, argtypes, values, NULL) > 0;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		body(arg);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+
+	if (error != NULL && (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+						  error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
+		ReThrowError(error);
+	return error;
+}
+
+/*
+ * kpi.check_server_version(): CVE-2026-14666, stale plans after a change of role
+ * membership, is fixed in 15.19; the numbers of the other branches are those of
+ * the same release.
+ */
+Datum
+kpi_check_server_version(PG_FUNCTION_ARGS)
+{
+	int			version = atoi(GetConfigOption("server_version_num", false, false));
+
+	if (version < 150019)
+		ereport(WARNING,
+				(errmsg("this server is older than PostgreSQL 15.19"),
+				 errdetail("Plans prepared before a change of role membership may outlive it (CVE-2026-14666)."),
+				 errhint("Update the server to the latest minor release.")));
+	PG_RETURN_VOID();
 }

@@ -2,10 +2,10 @@
  * catalog.h
  *		Where the extension's own objects are, and how its registry is written.
  *
- * src/metric/catalog.h
+ * src/catalog/catalog.h
  */
-#ifndef KPI_METRIC_CATALOG_H
-#define KPI_METRIC_CATALOG_H
+#ifndef KPI_CATALOG_CATALOG_H
+#define KPI_CATALOG_CATALOG_H
 
 #include "nodes/pg_list.h"
 #include "nodes/primnodes.h"
@@ -39,6 +39,8 @@ extern uint64 kpi_registry_execute(const char *sql, int nargs, Oid *argtypes,
 								   Datum *values, const char *nulls);
 extern Datum kpi_registry_value(const char *sql, int nargs, Oid *argtypes,
 								Datum *values, bool *isnull);
-extern bool kpi_metric_is_registered(Oid relid);
 
-#endif							/* KPI_METRIC_CATALOG_H */
+/* failures that must not fail the statement */
+extern ErrorData *kpi_run_guarded(void (*body) (void *arg), void *arg);
+
+#endif							/* KPI_CATALOG_CATALOG_H */
