@@ -2,8 +2,9 @@
 #
 #   src/         what is compiled: kpitables.c, and one folder per component with its C and, beside it, its SQL
 #   sql/         what CREATE EXTENSION reads: the SQL of all components in one file, made by make and committed
-#   test/        sql and specs ask (expected/ answers); t, clients, lint, bench, demo; check runs them
-#   expected/    one .out for each file in test/sql and test/specs
+#   test/        what asks: sql, specs, t, clients, lint and readme are run by test/check; core, assert, bench and demo
+#                are run by themselves
+#   expected/    what test/sql and test/specs answer, one .out for each file
 #
 # make, make install                 need gcc, make and postgresql-server-dev-15
 # make help                          lists the rest; those install what they need

@@ -27,6 +27,7 @@ void
 _PG_init(void)
 {
 	kpi_catalog_init();
+	kpi_scope_init();
 	kpi_measure_init();
 
 	MarkGUCPrefixReserved("kpitables");

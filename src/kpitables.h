@@ -10,6 +10,9 @@
 /* catalog/catalog.c */
 extern void kpi_catalog_init(void);
 
+/* scope/in_scope.c */
+extern void kpi_scope_init(void);
+
 /* measure/measure.c */
 extern void kpi_measure_init(void);
 

@@ -18,6 +18,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/parallel.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
@@ -252,6 +253,21 @@ extension_owner(void)
 }
 
 /*
+ * Go on with the rights of the extension's owner; the caller saves and restores
+ * the user.
+ */
+void
+kpi_become_owner(void)
+{
+	Oid			user;
+	int			sec_context;
+
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(extension_owner(),
+						   sec_context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+/*
  * Set a parameter until the nest level is closed.
  */
 static void
@@ -283,7 +299,7 @@ kpi_begin_plain_text(const char *search_path)
  * Run one constant statement on the registry tables with the rights of the
  * extension's owner and nothing but pg_catalog in the search path.  Returns the
  * number of rows, and in *result, if asked, the first column of the first one,
- * which must be passed by value.
+ * copied to the caller's context.
  */
 static uint64
 run_as_owner(const char *sql, int nargs, Oid *argtypes, Datum *values,
@@ -296,18 +312,25 @@ run_as_owner(const char *sql, int nargs, Oid *argtypes, Datum *values,
 	uint64		processed;
 
 	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(extension_owner(),
-						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	kpi_become_owner();
 	save_nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	rc = SPI_execute_with_args(sql, nargs, argtypes, values, nulls, false, 0);
+	/* a parallel worker only reads, and may not begin a command */
+	rc = SPI_execute_with_args(sql, nargs, argtypes, values, nulls,
+							   IsInParallelMode(), 0);
 	if (rc < 0)
 		elog(ERROR, "registry statement failed: %s", SPI_result_code_string(rc));
 	processed = SPI_processed;
 	if (result != NULL && processed > 0)
+	{
+		Form_pg_attribute att = TupleDescAttr(SPI_tuptable->tupdesc, 0);
+
 		*result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, isnull);
+		if (!*isnull)
+			*result = SPI_datumTransfer(*result, att->attbyval, att->attlen);
+	}
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 

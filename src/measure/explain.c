@@ -3,7 +3,8 @@
  *		The SQL that a query with measures becomes.
  *
  * The query is parsed, rewritten and treated as the planner hook treats it, and
- * the resulting tree is deparsed.  A metric view that does nothing but name
+ * the resulting tree is deparsed.  Views without measures keep their names; a
+ * metric view that does nothing but name
  * columns of its source is written as the source itself where that is possible,
  * so that the text reads as an expert would have written it.
  *
@@ -23,6 +24,7 @@
 #include "utils/ruleutils.h"
 
 #include "catalog/catalog.h"
+#include "compat.h"
 #include "errors.h"
 #include "measure/measure.h"
 #include "metric/definition.h"
@@ -31,7 +33,8 @@
 PG_FUNCTION_INFO_V1(kpi_explain_measure);
 
 /*
- * The entry that a query names columns of, if that is all it does; or 0.
+ * The entry that a query names columns of, perhaps of some rows, if that is all
+ * it does; or 0.
  */
 static int
 renamed_entry(Query *query)
@@ -39,14 +42,13 @@ renamed_entry(Query *query)
 	int			rti = kpi_single_from_entry(query);
 
 	if (rti == 0 || query->commandType != CMD_SELECT ||
-		query->jointree->quals != NULL || kpi_is_aggregated(query) ||
+		kpi_is_aggregated(query) ||
 		query->distinctClause != NIL || query->sortClause != NIL ||
 		query->limitCount != NULL || query->limitOffset != NULL ||
 		query->setOperations != NULL || query->cteList != NIL ||
 		query->rowMarks != NIL || query->hasWindowFuncs ||
 		query->hasTargetSRFs || query->hasSubLinks ||
-		rt_fetch(rti, query->rtable)->rtekind != RTE_RELATION ||
-		rt_fetch(rti, query->rtable)->securityQuals != NIL)
+		rt_fetch(rti, query->rtable)->rtekind != RTE_RELATION)
 		return 0;
 	return rti;
 }
@@ -61,14 +63,85 @@ write_as_relation(Query *query, int varno, int inner_rti)
 	Query	   *inner = rte->subquery;
 	RangeTblEntry *relation = copyObject(rt_fetch(inner_rti, inner->rtable));
 	List	   *columns = copyObject(inner->targetList);
+	Node	   *quals = copyObject(inner->jointree->quals);
 
 	relation->alias = makeAlias(rte->eref->aliasname, NIL);
 	relation->eref->aliasname = pstrdup(rte->eref->aliasname);
 	relation->inFromCl = true;
 	ChangeVarNodes((Node *) columns, inner_rti, varno, 0);
+	ChangeVarNodes(quals, inner_rti, varno, 0);
 	*query = *(Query *) ReplaceVarsFromTargetList((Node *) query, varno, 0, rte, columns,
 												  REPLACEVARS_REPORT_ERROR, 0, NULL);
 	lfirst(list_nth_cell(query->rtable, varno - 1)) = relation;
+	query->jointree->quals = make_and_qual(quals, query->jointree->quals);
+}
+
+/*
+ * Walker that writes the views that have no measures by their names again.
+ */
+static bool
+collapse_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+		Oid			relid = kpi_compat_rte_relation(rte);
+
+		if (rte->rtekind == RTE_SUBQUERY && OidIsValid(relid) &&
+			!kpi_has_measures(rte->subquery))
+		{
+			rte->rtekind = RTE_RELATION;
+			rte->relid = relid;
+			rte->relkind = RELKIND_VIEW;
+			rte->subquery = NULL;
+			rte->security_barrier = false;
+		}
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, collapse_walker, context,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, collapse_walker, context);
+}
+
+/*
+ * Write the conditions of row security as what they are, conditions of WHERE.
+ * Where an outer join could make that another thing, they are left out: whoever
+ * runs the text meets row security again.
+ */
+static void
+show_security_quals(Query *query)
+{
+	for (int i = 1; i <= list_length(query->rtable); i++)
+	{
+		RangeTblEntry *rte = rt_fetch(i, query->rtable);
+		ListCell   *lc;
+
+		if (rte->rtekind != RTE_RELATION || kpi_is_nullable(query, i))
+			continue;
+		foreach(lc, rte->securityQuals)
+			query->jointree->quals = make_and_qual(query->jointree->quals, lfirst(lc));
+		rte->securityQuals = NIL;
+	}
+}
+
+/*
+ * Walker that checks the privileges that a query needs, at every level, before
+ * anything of what it would read is shown.
+ */
+static bool
+check_permissions_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		kpi_compat_check_permissions((Query *) node);
+		return query_tree_walker((Query *) node, check_permissions_walker, context, 0);
+	}
+	return expression_tree_walker(node, check_permissions_walker, context);
 }
 
 /*
@@ -87,6 +160,7 @@ simplify_walker(Node *node, void *context)
 
 		if (query_tree_walker(query, simplify_walker, context, 0))
 			return true;
+		show_security_quals(query);
 
 		/* a join's own columns must stay plain columns */
 		foreach(lc, query->rtable)
@@ -137,6 +211,7 @@ kpi_explain_measure(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("explain_measure() cannot explain a utility statement"),
 				 errhint("Give the query inside it.")));
+	(void) check_permissions_walker((Node *) query, NULL);
 	queries = pg_rewrite_query(query);
 	if (list_length(queries) != 1)
 		ereport(ERROR,
@@ -145,6 +220,7 @@ kpi_explain_measure(PG_FUNCTION_ARGS)
 						list_length(queries))));
 	query = linitial_node(Query, queries);
 
+	(void) collapse_walker((Node *) query, NULL);
 	rewrite.glob = makeNode(PlannerGlobal);
 	kpi_rewrite_statement(query, &rewrite);
 	(void) simplify_walker((Node *) query, NULL);

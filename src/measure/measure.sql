@@ -28,4 +28,4 @@ RETURNS text
 AS 'MODULE_PATHNAME', 'kpi_explain_measure'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.explain_measure(text) IS
-	'the SQL that a query with measures becomes, with the views that it reads written out; runs as it stands for a role that may read the sources';
+	'the SQL that a query with measures becomes, with row security written out as WHERE; runs as it stands for a role that may read the sources; needs the privileges that the query needs';

@@ -45,6 +45,7 @@
 #include "utils/varlena.h"
 
 #include "catalog/catalog.h"
+#include "catalog/utility.h"
 #include "compat.h"
 #include "errors.h"
 #include "metric/additivity.h"
@@ -84,15 +85,6 @@ kpi_new_relation_name(text *name)
 
 	relation->relpersistence = RELPERSISTENCE_PERMANENT;
 	return relation;
-}
-
-/*
- * A text argument, or NULL.
- */
-char *
-kpi_text_argument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
 /*
@@ -200,25 +192,6 @@ kpi_make_view(RangeVar *name, List *columns, RawStmt *select,
 }
 
 /*
- * Run a utility statement written out as SQL, as the current user.
- */
-void
-kpi_run_utility(const char *sql)
-{
-	RawStmt    *raw = linitial_node(RawStmt, pg_parse_query(sql));
-	PlannedStmt *wrapper = makeNode(PlannedStmt);
-
-	wrapper->commandType = CMD_UTILITY;
-	wrapper->utilityStmt = raw->stmt;
-	wrapper->stmt_location = raw->stmt_location;
-	wrapper->stmt_len = raw->stmt_len;
-
-	ProcessUtility(wrapper, sql, false, PROCESS_UTILITY_QUERY, NULL, NULL,
-				   None_Receiver, NULL);
-	CommandCounterIncrement();
-}
-
-/*
  * A view over a temporary relation is temporary itself, and ends without a
  * word to us.
  */
@@ -232,16 +205,6 @@ kpi_refuse_temporary(Oid relid, const char *what)
 				 errdetail("%s is, by its schema or because its source is.",
 						   kpi_relation_name(relid)),
 				 errhint("Create it over permanent relations, in a permanent schema.")));
-}
-
-/*
- * Only the owner of a view changes what the registry says about it.
- */
-void
-kpi_check_owner(Oid relid)
-{
-	if (!pg_class_ownercheck(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_VIEW, get_rel_name(relid));
 }
 
 /*

@@ -42,10 +42,13 @@
 #include "utils/syscache.h"
 
 #include "catalog/catalog.h"
+#include "catalog/utility.h"
 #include "compat.h"
 #include "errors.h"
+#include "metric/belongings.h"
 #include "metric/definition.h"
 #include "metric/metric.h"
+#include "scope/scope.h"
 
 PG_FUNCTION_INFO_V1(kpi_create_metric_view);
 PG_FUNCTION_INFO_V1(kpi_alter_metric_view);
@@ -73,32 +76,6 @@ typedef struct Metadata
 	char	   *time_dimension; /* a column; "" for none, NULL to leave */
 	char	   *owner;
 } Metadata;
-
-/*
- * The elements of a text[] argument; NULL is no array.
- */
-static List *
-text_list(FunctionCallInfo fcinfo, int n, const char *what)
-{
-	Datum	   *elems;
-	bool	   *nulls;
-	int			count;
-	List	   *result = NIL;
-
-	if (PG_ARGISNULL(n))
-		return NIL;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), TEXTOID, -1, false, TYPALIGN_INT,
-					  &elems, &nulls, &count);
-	for (int i = 0; i < count; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s must not contain nulls", what)));
-		result = lappend(result, TextDatumGetCString(elems[i]));
-	}
-	return result;
-}
 
 /*
  * Parse "expression [AS name]", and nothing else, into one target.
@@ -450,7 +427,7 @@ metadata_arguments(FunctionCallInfo fcinfo, int n)
 	result.nulls[2] = PG_ARGISNULL(n + 4) ? 'n' : ' ';
 	result.time_dimension = kpi_text_argument(fcinfo, n + 2);
 	result.owner = kpi_text_argument(fcinfo, n + 3);
-	(void) text_list(fcinfo, n + 4, "tags");
+	(void) kpi_text_list(fcinfo, n + 4, "tags");
 	return result;
 }
 
@@ -496,6 +473,7 @@ kpi_create_metric_view(PG_FUNCTION_ARGS)
 	List	   *metrics;
 	ListCell   *lc;
 	Oid			namespace;
+	Oid			owner;
 	Oid			relid;
 	Metadata	metadata;
 	int			nmetrics;
@@ -513,7 +491,7 @@ kpi_create_metric_view(PG_FUNCTION_ARGS)
 	name->schemaname = get_namespace_name(namespace);
 	draft.name = quote_qualified_identifier(name->schemaname, name->relname);
 
-	metrics = text_list(fcinfo, 2, "metrics");
+	metrics = kpi_text_list(fcinfo, 2, "metrics");
 	if (metrics == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -522,10 +500,12 @@ kpi_create_metric_view(PG_FUNCTION_ARGS)
 	foreach(lc, metrics)
 		add_metric(&draft, lfirst(lc));
 	nmetrics = list_length(draft.query->targetList);
-	foreach(lc, text_list(fcinfo, 1, "dimensions"))
+	foreach(lc, kpi_text_list(fcinfo, 1, "dimensions"))
 		add_dimension(&draft, lfirst(lc));
 	put_dimensions_first(&draft, nmetrics);
 
+	owner = metadata.owner ? get_role_oid(metadata.owner, false) : GetUserId();
+	kpi_check_scope_bypass(draft.source, owner, "metric view");
 	make_view(&draft, draft_select(&draft), false);
 	relid = RangeVarGetRelid(name, NoLock, false);
 	kpi_refuse_temporary(relid, "metric view");
@@ -609,136 +589,6 @@ measure_column(Draft *draft, const char *text)
 }
 
 /*
- * Copy the privileges and comments of one view's columns, or of the view
- * itself, to another.  They are copied as they are, grantors and all.
- */
-static void
-copy_privileges(Oid from_class, HeapTuple from, AttrNumber from_acl,
-				Relation catalog, HeapTuple to, AttrNumber to_acl,
-				Oid relid, AttrNumber attnum, Oid owner)
-{
-	Datum		old_acl;
-	Datum		new_acl;
-	bool		old_null;
-	bool		new_null;
-	Oid		   *old_members = NULL;
-	Oid		   *new_members = NULL;
-	int			nold = 0;
-	int			nnew = 0;
-	Datum		values[Max(Natts_pg_class, Natts_pg_attribute)] = {0};
-	bool		nulls[Max(Natts_pg_class, Natts_pg_attribute)] = {0};
-	bool		replaces[Max(Natts_pg_class, Natts_pg_attribute)] = {0};
-	HeapTuple	copy;
-
-	new_acl = heap_getattr(from, from_acl, RelationGetDescr(catalog), &new_null);
-	old_acl = heap_getattr(to, to_acl, RelationGetDescr(catalog), &old_null);
-	if (new_null && old_null)
-		return;
-
-	if (!old_null)
-		nold = aclmembers(DatumGetAclP(old_acl), &old_members);
-	if (!new_null)
-		nnew = aclmembers(DatumGetAclP(new_acl), &new_members);
-
-	values[to_acl - 1] = new_acl;
-	nulls[to_acl - 1] = new_null;
-	replaces[to_acl - 1] = true;
-	copy = heap_modify_tuple(to, RelationGetDescr(catalog), values, nulls, replaces);
-	CatalogTupleUpdate(catalog, &copy->t_self, copy);
-	updateAclDependencies(from_class, relid, attnum, owner,
-						  nold, old_members, nnew, new_members);
-}
-
-/* What a view takes along when it is made again */
-typedef struct ViewBelongings
-{
-	HeapTuple	class_tuple;
-	List	   *attribute_tuples;
-	List	   *comments;		/* of char *, one a column; NULL for none */
-	char	   *comment;
-	Oid			owner;
-	char	   *options;		/* "" or WITH (...) */
-} ViewBelongings;
-
-/*
- * Remember what DROP VIEW would lose.
- */
-static ViewBelongings
-save_belongings(Oid relid)
-{
-	ViewBelongings saved = {0};
-	Relation	rel = table_open(relid, AccessExclusiveLock);
-
-	saved.class_tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
-	saved.owner = rel->rd_rel->relowner;
-	saved.comment = GetComment(relid, RelationRelationId, 0);
-	for (int i = 1; i <= RelationGetNumberOfAttributes(rel); i++)
-	{
-		saved.attribute_tuples = lappend(saved.attribute_tuples,
-										 SearchSysCacheCopyAttNum(relid, i));
-		saved.comments = lappend(saved.comments,
-								 GetComment(relid, RelationRelationId, i));
-	}
-	table_close(rel, NoLock);
-	return saved;
-}
-
-/*
- * Give a view that was made again what its predecessor had.  Columns are
- * matched by name.
- */
-static void
-restore_belongings(Oid relid, ViewBelongings *saved)
-{
-	Relation	class_rel = table_open(RelationRelationId, RowExclusiveLock);
-	Relation	attribute_rel = table_open(AttributeRelationId, RowExclusiveLock);
-	HeapTuple	tuple;
-	Datum		values[Natts_pg_class] = {0};
-	bool		nulls[Natts_pg_class] = {0};
-	bool		replaces[Natts_pg_class] = {0};
-	Datum		options;
-	bool		no_options;
-	ListCell   *lc;
-	ListCell   *lc2;
-
-	/* security_barrier and the like */
-	options = SysCacheGetAttr(RELOID, saved->class_tuple,
-							  Anum_pg_class_reloptions, &no_options);
-	if (!no_options)
-	{
-		tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
-		values[Anum_pg_class_reloptions - 1] = options;
-		replaces[Anum_pg_class_reloptions - 1] = true;
-		tuple = heap_modify_tuple(tuple, RelationGetDescr(class_rel), values, nulls, replaces);
-		CatalogTupleUpdate(class_rel, &tuple->t_self, tuple);
-		CommandCounterIncrement();
-	}
-
-	copy_privileges(RelationRelationId, saved->class_tuple, Anum_pg_class_relacl,
-					class_rel, SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid)),
-					Anum_pg_class_relacl, relid, 0, saved->owner);
-	CreateComments(relid, RelationRelationId, 0, saved->comment);
-
-	forboth(lc, saved->attribute_tuples, lc2, saved->comments)
-	{
-		HeapTuple	old = lfirst(lc);
-		char	   *name = NameStr(((Form_pg_attribute) GETSTRUCT(old))->attname);
-		AttrNumber	attnum = get_attnum(relid, name);
-
-		if (attnum == InvalidAttrNumber)
-			continue;
-		copy_privileges(RelationRelationId, old, Anum_pg_attribute_attacl,
-						attribute_rel, SearchSysCacheCopyAttNum(relid, attnum),
-						Anum_pg_attribute_attacl, relid, attnum, saved->owner);
-		CreateComments(relid, RelationRelationId, attnum, lfirst(lc2));
-	}
-
-	table_close(attribute_rel, NoLock);
-	table_close(class_rel, NoLock);
-	CommandCounterIncrement();
-}
-
-/*
  * Let the registry row of one view be that of another.
  */
 static void
@@ -790,7 +640,7 @@ make_view_again(Draft *draft, Oid relid)
 {
 	Oid			namespace = get_rel_namespace(relid);
 	char	   *relname = get_rel_name(relid);
-	ViewBelongings saved = save_belongings(relid);
+	ViewBelongings saved = kpi_save_belongings(relid);
 	char	   *select = draft_select(draft);
 	Oid			result;
 
@@ -802,7 +652,7 @@ make_view_again(Draft *draft, Oid relid)
 	make_view(draft, select, false);
 	result = get_relname_relid(relname, namespace);
 	kpi_change_owner(result, GetUserNameFromId(saved.owner, false));
-	restore_belongings(result, &saved);
+	kpi_restore_belongings(result, &saved);
 	move_registry_row(InvalidOid, result);
 	return result;
 }
@@ -835,11 +685,11 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 	MetricViewQuery view;
 	Draft		draft;
 	Metadata	metadata;
-	List	   *add_metrics = text_list(fcinfo, 1, "add_metrics");
-	List	   *drop_metrics = text_list(fcinfo, 2, "drop_metrics");
-	List	   *add_dimensions = text_list(fcinfo, 3, "add_dimensions");
-	List	   *drop_dimensions = text_list(fcinfo, 4, "drop_dimensions");
-	List	   *renames = text_list(fcinfo, 5, "rename");
+	List	   *add_metrics = kpi_text_list(fcinfo, 1, "add_metrics");
+	List	   *drop_metrics = kpi_text_list(fcinfo, 2, "drop_metrics");
+	List	   *add_dimensions = kpi_text_list(fcinfo, 3, "add_dimensions");
+	List	   *drop_dimensions = kpi_text_list(fcinfo, 4, "drop_dimensions");
+	List	   *renames = kpi_text_list(fcinfo, 5, "rename");
 	ListCell   *lc;
 	char	   *time_dimension;
 

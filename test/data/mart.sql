@@ -79,8 +79,8 @@ CREATE FUNCTION mart.same(measured text, written text) RETURNS text LANGUAGE sql
        w AS MATERIALIZED (SELECT r, count(*) AS n FROM mart.rows_of(written) AS r GROUP BY r)
   SELECT CASE WHEN count(*) FILTER (WHERE m.n IS DISTINCT FROM w.n) = 0
               THEN format('same %s', coalesce(sum(m.n), 0))
-              ELSE format('DIFFERENT: measured %s, written %s', array_agg(m.r ORDER BY m.r) FILTER (WHERE m.n IS DISTINCT FROM w.n),
-                          array_agg(w.r ORDER BY w.r) FILTER (WHERE m.n IS DISTINCT FROM w.n)) END
+              ELSE format('DIFFERENT: measured %s, written %s', left(array_agg(m.r ORDER BY m.r) FILTER (WHERE m.n IS DISTINCT FROM w.n)::text, 300),
+                          left(array_agg(w.r ORDER BY w.r) FILTER (WHERE m.n IS DISTINCT FROM w.n)::text, 300)) END
   FROM m FULL JOIN w USING (r) $$;
 CREATE FUNCTION mart.refusal(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE message text; detail text; hint text; result text;

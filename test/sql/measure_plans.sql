@@ -16,13 +16,10 @@ ANALYZE facts, shops;
 SELECT create_metric('mart.volume', $$ SELECT sum(amount) FROM mart.facts WHERE kind <> 'c' $$), create_metric('mart.n', 'SELECT count(*) FROM mart.facts'),
        create_metric('mart.mean', 'SELECT volume / nullif(n, 0) FROM mart.volume, mart.n'), create_metric('mart.city_volume', 'SELECT sum(amount) FROM mart.shop_facts');
 SELECT create_metric_view('mart.f', '{day, shop, kind, note}', '{mart.volume, mart.n, mart.mean}'), create_metric_view('mart.cf', '{day, shop, kind, city}', '{mart.city_volume}');
--- plan_of() leaves out names of tables, and what names them; same_plan() compares two plans and shows the first if they are the same
+-- same_plan() compares two plans and shows the one if they are the same
 CREATE FUNCTION plan_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE line text;
 BEGIN
-  FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query LOOP
-    RETURN NEXT regexp_replace(line, '\m(fm|fw)\M', 'f', 'g');
-  END LOOP;
+  RETURN QUERY EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query;
 END $$;
 CREATE FUNCTION same_plan(measured text, written text) RETURNS SETOF text LANGUAGE sql AS $$
   SELECT unnest(CASE WHEN m = w THEN m ELSE '{DIFFERENT:}' || m || '{---}'::text[] || w END) FROM (SELECT array(SELECT mart.plan_of(measured)) AS m, array(SELECT mart.plan_of(written)) AS w) p $$;
@@ -31,19 +28,19 @@ SET jit = off;
 \set ECHO all
 
 -- an index serves filters on dimensions
-SELECT same_plan('SELECT measure(volume), measure(n) FROM f WHERE shop = 7 AND day = ''2024-02-03''', 'SELECT sum(amount) FILTER (WHERE kind <> ''c''), count(*) FROM facts f WHERE shop = 7 AND day = ''2024-02-03''');
+SELECT same_plan('SELECT measure(volume), measure(n) FROM f WHERE shop = 7 AND day = ''2024-02-03''', 'SELECT sum(amount) FILTER (WHERE kind <> ''c''), count(*) FROM facts WHERE shop = 7 AND day = ''2024-02-03''');
 -- partitions are pruned, filters pushed below the views
 SELECT same_plan('SELECT kind, measure(mean) FROM (SELECT * FROM f WHERE day < ''2024-03-01'') x WHERE shop < 3 GROUP BY kind',
-                 'SELECT kind, sum(amount) FILTER (WHERE kind <> ''c'') / nullif(count(*), 0)::numeric FROM facts f WHERE day < ''2024-03-01'' AND shop < 3 GROUP BY kind');
+                 'SELECT kind, sum(amount) FILTER (WHERE kind <> ''c'') / nullif(count(*), 0)::numeric FROM facts WHERE day < ''2024-03-01'' AND shop < 3 GROUP BY kind');
 -- a view's join that nothing needs is removed; one that is needed stays
 SELECT same_plan('SELECT kind, measure(city_volume) FROM cf WHERE day >= ''2024-07-01'' GROUP BY 1', 'SELECT kind, sum(amount) FROM facts f WHERE day >= ''2024-07-01'' GROUP BY 1');
 SELECT same_plan('SELECT city, measure(city_volume) FROM cf WHERE day < ''2024-04-01'' GROUP BY 1', 'SELECT city, sum(amount) FROM facts f LEFT JOIN shops s USING (shop) WHERE day < ''2024-04-01'' GROUP BY 1');
 -- measures that nobody asks for cost nothing
-SELECT same_plan('SELECT DISTINCT kind FROM f WHERE day < ''2024-04-01''', 'SELECT DISTINCT kind FROM facts f WHERE day < ''2024-04-01''');
-SELECT same_plan('SELECT count(*) FROM (SELECT * FROM f WHERE day < ''2024-04-01'') "_"', 'SELECT count(*) FROM facts f WHERE day < ''2024-04-01''');
+SELECT same_plan('SELECT DISTINCT kind FROM f WHERE day < ''2024-04-01''', 'SELECT DISTINCT kind FROM facts WHERE day < ''2024-04-01''');
+SELECT same_plan('SELECT count(*) FROM (SELECT * FROM f WHERE day < ''2024-04-01'') "_"', 'SELECT count(*) FROM facts WHERE day < ''2024-04-01''');
 -- parallel, and with the parts of a partitioned aggregate
 SET max_parallel_workers_per_gather = 2; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET enable_partitionwise_aggregate = on;
-SELECT same_plan('SELECT shop, measure(volume), measure(n) FROM f WHERE day < ''2024-04-01'' GROUP BY shop', 'SELECT shop, sum(amount) FILTER (WHERE kind <> ''c''), count(*) FROM facts f WHERE day < ''2024-04-01'' GROUP BY shop');
+SELECT same_plan('SELECT shop, measure(volume), measure(n) FROM f WHERE day < ''2024-04-01'' GROUP BY shop', 'SELECT shop, sum(amount) FILTER (WHERE kind <> ''c''), count(*) FROM facts WHERE day < ''2024-04-01'' GROUP BY shop');
 SELECT same('SELECT shop, measure(volume), measure(n), measure(mean) FROM f GROUP BY shop', 'SELECT shop, sum(amount) FILTER (WHERE kind <> ''c''), count(*), sum(amount) FILTER (WHERE kind <> ''c'') / count(*) FROM facts GROUP BY shop');
 SELECT same('SELECT day, measure(n) FROM f GROUP BY day', 'SELECT day, count(*) FROM facts GROUP BY day');
 -- C7: all of a statement in a worker
@@ -60,7 +57,7 @@ SET search_path = mart, kpi, public; SET client_min_messages = warning; SET date
 -- prepared: a generic plan prunes at run time like plain SQL, and EXPLAIN does not change it (C14)
 SET plan_cache_mode = force_generic_plan;
 PREPARE fm(int) AS SELECT measure(volume) FROM f WHERE shop = $1;
-PREPARE fw(int) AS SELECT sum(amount) FILTER (WHERE kind <> 'c') FROM facts f WHERE shop = $1;
+PREPARE fw(int) AS SELECT sum(amount) FILTER (WHERE kind <> 'c') FROM facts WHERE shop = $1;
 SELECT same_plan('EXECUTE fm(3)', 'EXECUTE fw(3)');
 EXECUTE fm(3);
 EXECUTE fw(3);
@@ -74,14 +71,13 @@ SELECT q AS query, (SELECT count(*) > 0 FROM plan_of(q)) AS deparses FROM (VALUE
   ('SELECT s, row_to_json(s) FROM sales s'), ('SELECT sum(measure(revenue)) OVER (PARTITION BY region), sum(CASE city WHEN ''Ulm'' THEN revenue ELSE 0 END) FROM sales GROUP BY region'),
   ('SELECT measure(aov) FROM generate_series(1, 3) g LEFT JOIN sales s ON s.id = g GROUP BY g'), ('INSERT INTO orders SELECT * FROM orders WHERE 1 < (SELECT measure(aov) FROM sales) RETURNING (SELECT measure(revenue) FROM sales)'),
   ('UPDATE orders SET qty = (SELECT measure(units) FROM sales s WHERE s.id = orders.id)'), ('MERGE INTO shops USING (SELECT id, measure(aov) FROM sales GROUP BY 1) s ON s.id = shop WHEN MATCHED THEN DELETE'),
-  ('CREATE TABLE x AS SELECT * FROM sales'), ('SELECT measure(revenue) FROM (SELECT * FROM sales UNION ALL SELECT * FROM sales) x LIMIT (SELECT measure(orders_paid) FROM sales) - 1')) v(q) WHERE q NOT LIKE '%UNION ALL%';
+  ('CREATE TABLE x AS SELECT * FROM sales'), ('SELECT * FROM sales UNION ALL SELECT * FROM sales LIMIT (SELECT measure(orders_paid) FROM sales) - 1')) v(q);
 
 -- kpi.explain_measure(): SQL that an expert would have written, which runs and says the same
 SELECT explain_measure('SELECT region, measure(aov) AS aov, measure(web_revenue) FILTER (WHERE qty > 1) FROM sales WHERE channel <> ''phone'' GROUP BY region ORDER BY 2 DESC');
-SELECT explain_measure('SELECT r.manager, measure(s.units) FROM sales s JOIN (SELECT DISTINCT region, ''M'' || region AS manager FROM orders) r USING (region, region) GROUP BY 1') LIKE 'SELECT%' AS refused_by_parser;
 CREATE FUNCTION explained(query text) RETURNS text LANGUAGE sql AS $$ SELECT mart.same(query, kpi.explain_measure(query)) $$;
 SELECT explained(q) AS answer, q AS query FROM (VALUES
-  ('SELECT * FROM sales'), ('SELECT {region,x} FROM (SELECT ''{1}''::text[] AS x) y'), ('SELECT s FROM sales s WHERE id < 9'),
+  ('SELECT * FROM sales'), ('SELECT s FROM sales s WHERE id < 9'),
   ('SELECT region, measure(lift), measure(channels), measure(median), sum(CASE WHEN qty > 1 THEN revenue ELSE 0 END) FROM sales GROUP BY ROLLUP (region) HAVING count(*) > 1'),
   ('SELECT x.r, measure(x.m) FILTER (WHERE x.q > 1) FROM (SELECT upper(region) AS r, aov AS m, qty AS q FROM (SELECT * FROM sales WHERE city <> ''Ulm'') y) x GROUP BY 1'),
   ('WITH c AS (SELECT * FROM sales), d AS MATERIALIZED (SELECT region, measure(aov) AS a FROM c GROUP BY 1) SELECT c.region, a, measure(c.revenue) FROM c JOIN d USING (region) GROUP BY 1, 2'),
@@ -90,29 +86,27 @@ SELECT explained(q) AS answer, q AS query FROM (VALUES
   ('SELECT a.shop, measure(a.mean), measure(b.n) FROM f a FULL JOIN f b ON a.shop = b.shop AND a.day = b.day GROUP BY 1'),
   ('SELECT g, x.a FROM generate_series(1, 3) g CROSS JOIN LATERAL (SELECT measure(aov) AS a FROM sales WHERE qty = g) x'),
   ('SELECT region, rank() OVER (ORDER BY measure(aov)), measure(revenue) / sum(measure(revenue)) OVER () FROM sales GROUP BY 1 ORDER BY 1 LIMIT 3'),
-  ('SELECT region, measure(revenue) FROM sales GROUP BY 1 UNION ALL SELECT ''total'', measure(revenue) FROM sales')) v(q) WHERE q NOT LIKE '%{1}%';
+  ('SELECT region, measure(revenue) FROM sales GROUP BY 1 UNION ALL SELECT ''total'', measure(revenue) FROM sales')) v(q);
 SELECT explain_measure('SELECT 1 AS one') = ' SELECT 1 AS one' AS plain;
 SELECT refusal('SELECT explain_measure(''SELECT 1; SELECT 2'')');
 SELECT refusal('SELECT explain_measure(''DROP TABLE mart.orders'')');
 SELECT refusal('SELECT explain_measure(''SELECT sum(revenue * 2) FROM sales'')');
 SELECT explain_measure('UPDATE orders SET qty = 1 WHERE id < (SELECT measure(orders_paid) FROM sales)') LIKE '%UPDATE%count(*) FILTER%' AS changes, (SELECT count(*) FROM orders WHERE qty = 1) AS not_run;
 
--- C10: as deep as it gets, a clean error or the value, and the server lives
-SET max_stack_depth = '100kB';
-SELECT split_part(refusal('SELECT ' || repeat('(', 10000) || 'measure(revenue)' || repeat(' + 0)', 10000) || ' FROM sales'), E'\n', 1) AS nested;
-RESET max_stack_depth;
-SELECT same('SELECT measure(revenue)' || repeat(' + 1', 500) || ' FROM sales', 'SELECT {revenue} + 500 FROM orders');
+-- C10: as deep as it gets: the value or a clean error, and the server lives
+SELECT n, answer LIKE '54001: stack depth limit exceeded%' OR answer = 'NOT REFUSED: {(' || (SELECT measure(revenue) FROM sales) + n || ')}' AS clean
+FROM (VALUES (100), (1000), (3000), (10000)) v(n), LATERAL refusal('SELECT measure(revenue)' || repeat(' + 1', n) || ' FROM sales') answer;
+SELECT answer LIKE '54001: stack depth limit exceeded%' OR answer = 'NOT REFUSED: {(' || (SELECT measure(orders_paid) FROM sales) || ')}' AS clean
+FROM (SELECT 'SELECT measure(orders_paid) FROM ' || repeat('(SELECT * FROM ', 300) || 'sales' || repeat(') x', 300) AS q) q, LATERAL refusal(q) answer;
 DO $$ BEGIN
-  CREATE VIEW mart.c0 AS SELECT * FROM mart.sales;
+  CREATE VIEW mart.c0 AS SELECT region, aov FROM mart.sales;
   FOR i IN 1..1000 LOOP
     EXECUTE format('CREATE VIEW mart.c%s AS SELECT * FROM mart.c%s', i, i - 1);
   END LOOP;
 END $$;
-SELECT same('SELECT region, measure(aov) FROM c100 GROUP BY region', 'SELECT region, {aov} FROM orders GROUP BY region');
-SELECT split_part(refusal('SELECT measure(aov) FROM c1000'), E'\n', 1) AS thousand_views;
+SELECT same('SELECT region, measure(aov) FROM c200 GROUP BY region', 'SELECT region, {aov} FROM orders GROUP BY region');
 SET max_stack_depth = '100kB';
 SELECT split_part(refusal('SELECT measure(aov) FROM c1000'), E'\n', 1) AS little_stack;
 RESET max_stack_depth;
 
-SET max_locks_per_transaction = 64;
 DROP SCHEMA mart CASCADE;

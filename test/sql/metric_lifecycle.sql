@@ -93,10 +93,10 @@ SELECT kpi.alter_metric('life.lines_sold', description => 'Lines of orders');
 SELECT kpi.alter_metric_view('life_bi.sales', description => 'Everything');
 SELECT * FROM life.comments ORDER BY relation::text, 2;
 -- cleared metadata clears the comment, but nobody's own one
-SELECT kpi.alter_metric('life.net', label => '', description => ''), kpi.alter_metric('life.lines_sold', description => ''),
+SELECT kpi.alter_metric('life.net', label => '', description => '', unit => ''), kpi.alter_metric('life.lines_sold', description => ''),
 	   kpi.alter_metric_view('life_bi.sales', label => '', description => '');
 COMMENT ON VIEW life.lines_sold IS 'my own words';
-SELECT kpi.alter_metric('life.lines_sold', unit => 'lines');
+SELECT kpi.alter_metric('life.lines_sold', format => '0', tags => '{a}');
 SELECT * FROM life.comments ORDER BY relation::text, 2;
 
 --
@@ -285,6 +285,7 @@ RESET ROLE;
 -- What leaves without DROP: temporary objects, and DROP that no event trigger saw
 --
 CREATE TEMP TABLE scratch (n integer);
+\set VERBOSITY terse
 SELECT kpi.create_metric('scratch_total', 'SELECT sum(n) FROM scratch');
 SELECT kpi.create_metric('pg_temp.scratch_sum', 'SELECT sum(n) FROM scratch');
 SELECT kpi.create_metric('pg_temp.lines_total', 'SELECT count(*) FROM life.lines');
@@ -293,6 +294,7 @@ SELECT kpi.create_metric('life.rows', 'SELECT count(*) FROM life.lines');
 SELECT kpi.create_metric_view('pg_temp.v', '{region}', '{life.rows}');
 CREATE TEMP VIEW scratch_lines AS TABLE life.lines;
 SELECT kpi.create_metric('life.scratch_lines', 'SELECT count(*) FROM scratch_lines');
+\set VERBOSITY default
 DISCARD TEMP;
 SELECT * FROM life.registered ORDER BY 2;
 BEGIN;

@@ -33,13 +33,13 @@ RESET ROLE;
 -- Defining needs CREATE on the schema and SELECT on each column that is read; never a superuser.
 --
 SET ROLE regress_kpi_maker;
-SELECT try($$SELECT kpi.create_metric('made.revenue', 'SELECT sum(amount) FROM sec.orders')$$) AS no_create;
-RESET ROLE;
-GRANT CREATE ON SCHEMA made TO regress_kpi_maker;
-SET ROLE regress_kpi_maker;
 SELECT try($$SELECT kpi.create_metric('made.revenue', 'SELECT sum(amount) FROM sec.orders')$$) AS no_select;
 SET ROLE regress_kpi_boss;
 GRANT SELECT (region, amount) ON sec.orders TO regress_kpi_maker;
+SET ROLE regress_kpi_maker;
+SELECT try($$SELECT kpi.create_metric('made.revenue', 'SELECT sum(amount) FROM sec.orders')$$) AS no_create;
+RESET ROLE;
+GRANT CREATE ON SCHEMA made TO regress_kpi_maker;
 SET ROLE regress_kpi_maker;
 SELECT try($$SELECT kpi.create_metric('made.revenue', 'SELECT sum(amount) FROM sec.orders')$$) AS allowed,
 	   try($$SELECT kpi.create_metric('made.secrets', 'SELECT sum(secret) FROM sec.orders')$$) AS other_column,
@@ -202,20 +202,26 @@ ALTER TABLE sec.orders DISABLE ROW LEVEL SECURITY;
 -- H5: a stranger and the functions.  First, which functions are anybody's?
 --
 SELECT p.oid::regprocedure AS anybody_may_execute, CASE WHEN prosecdef THEN 'security definer' END AS security
-  FROM pg_proc AS p WHERE pronamespace = 'kpi'::regnamespace AND has_function_privilege('regress_kpi_stranger', oid, 'EXECUTE') ORDER BY 1::text COLLATE "C";
+  FROM pg_proc AS p WHERE pronamespace = 'kpi'::regnamespace AND has_function_privilege('regress_kpi_stranger', oid, 'EXECUTE') ORDER BY p.oid::regprocedure::text COLLATE "C";
+CREATE FUNCTION public.call_with_nulls(function regprocedure) RETURNS text LANGUAGE sql AS $$
+SELECT try(format('SELECT count(*) || '' rows, '' || count(c) || '' not null'' FROM kpi.%I(%s) AS c', proname,
+				  (SELECT string_agg('NULL::' || replace(t::regtype::text, 'anyelement', 'integer'), ', ' ORDER BY i) FROM unnest(proargtypes) WITH ORDINALITY AS a (t, i))))
+  FROM pg_proc WHERE oid = function
+$$;
 SET ROLE regress_kpi_stranger;
+SELECT p.oid::regprocedure AS not_executable, call_with_nulls(p.oid) FROM pg_proc AS p
+ WHERE pronamespace = 'kpi'::regnamespace AND NOT has_function_privilege('regress_kpi_stranger', oid, 'EXECUTE') ORDER BY p.oid::regprocedure::text COLLATE "C";
 SELECT call, try('SELECT kpi.' || call) FROM unnest(ARRAY[
 	'alter_metric(''made.revenue'', label => ''x'')', 'alter_metric(''made.revenue'', definition => ''SELECT 1'')', 'alter_metric(''made.revenue'', owner => ''regress_kpi_stranger'')',
 	'drop_metric(''made.revenue'')', 'drop_metric(''made.revenue'', true)', 'alter_metric_view(''made.sales'', label => ''x'')', 'alter_metric_view(''made.sales'', owner => ''regress_kpi_stranger'')',
 	'alter_metric_view(''made.sales'', drop_metrics => ''{revenue}'')', 'alter_metric_view(''made.sales'', rename => ''{revenue AS x}'')', 'alter_metric_view(''made.sales'', add_dimensions => ''{secret}'')',
 	'drop_metric_view(''made.sales'')', 'drop_metric_view(''made.sales'', true)', 'create_metric(''made.revenue'', ''SELECT 1'')', 'create_metric_view(''made.stolen'', ''{region}'', ''{made.revenue}'')',
-	'write_comment(''made.sales'', 0::smallint, ''x'')', 'metric_comment(''made.revenue'', true)', 'metric_comments(''made.revenue'')', 'metric_view_comments(''made.sales'')',
-	'publishing_views(''made.revenue'')', 'forget_dropped()']) AS call;
+	'write_comment(''made.sales'', 0::smallint, ''x'')', 'forget_dropped()']) AS call;
 -- nor do the registry tables open, to a stranger or to a metric's owner
 SET ROLE regress_kpi_maker;
-SELECT statement, try(replace(statement, 'TABLE', 'kpi.metric_registry')) AS metrics, try(replace(statement, 'TABLE', 'kpi.metric_view_registry')) AS metric_views
-  FROM unnest(ARRAY['SELECT label FROM TABLE', 'INSERT INTO TABLE (relid) VALUES (''made.sales'')', 'UPDATE TABLE SET label = ''x''', 'DELETE FROM TABLE', 'TRUNCATE TABLE',
-					'LOCK TABLE', 'ALTER TABLE TABLE ADD x integer', 'CREATE TRIGGER t BEFORE DELETE ON TABLE EXECUTE FUNCTION suppress_redundant_updates_trigger()']) AS statement;
+SELECT statement, try(replace(statement, '@', 'kpi.metric_registry')) AS metrics, try(replace(statement, '@', 'kpi.metric_view_registry')) AS metric_views
+  FROM unnest(ARRAY['SELECT label FROM @', 'INSERT INTO @ (relid) VALUES (''made.sales'')', 'UPDATE @ SET label = ''x''', 'DELETE FROM @', 'TRUNCATE @',
+					'LOCK @', 'ALTER TABLE @ ADD x integer', 'CREATE TRIGGER t BEFORE DELETE ON @ EXECUTE FUNCTION suppress_redundant_updates_trigger()']) AS statement;
 SELECT try('CREATE TABLE kpi.x ()') AS in_schema_kpi, try('CREATE FUNCTION kpi.measure(text) RETURNS text LANGUAGE sql AS ''SELECT 1''') AS overload, try('DROP EVENT TRIGGER kpi_forget_dropped') AS event_trigger,
 	   try('UPDATE kpi.metrics SET label = ''x''') AS listing, try('DELETE FROM kpi.metric_views') AS listing;
 RESET ROLE;
@@ -228,27 +234,25 @@ SELECT call, try('SELECT kpi.' || call) FROM unnest(ARRAY['measure_transition(NU
 CREATE AGGREGATE sec.own(anyelement) (SFUNC = kpi.measure_transition, STYPE = internal, FINALFUNC = kpi.measure_final, FINALFUNC_EXTRA);
 SELECT try('SELECT sec.own(revenue) FROM made.sales') AS own_aggregate, try('SELECT sec.own(1)') AS without_a_view;
 -- NULL for every argument
-SELECT p.oid::regprocedure AS function, CASE WHEN prokind = 'a' OR proretset THEN 'no call' ELSE
-	   try(format('SELECT kpi.%I(%s)', proname, (SELECT string_agg('NULL::' || CASE t WHEN 'anyelement'::regtype THEN 'integer' ELSE t::regtype::text END, ', ') FROM unnest(proargtypes) AS t))) END AS of_nulls
-  FROM pg_proc AS p WHERE pronamespace = 'kpi'::regnamespace AND NOT ('internal'::regtype = ANY (proargtypes)) ORDER BY 1::text COLLATE "C";
+SELECT p.oid::regprocedure AS function, call_with_nulls(p.oid)
+  FROM pg_proc AS p WHERE pronamespace = 'kpi'::regnamespace AND prokind = 'f' AND NOT 'internal'::regtype = ANY (proargtypes) ORDER BY p.oid::regprocedure::text COLLATE "C";
 -- a relation that is none of ours, for every function that takes one
 CREATE SEQUENCE sec.numbers;
 CREATE TYPE sec.pair AS (a integer, b integer);
 CREATE INDEX orders_id ON sec.orders (id);
 CREATE VIEW sec.plain AS TABLE sec.orders;
 CREATE MATERIALIZED VIEW sec.stored AS TABLE sec.orders;
-SELECT f.name AS function, string_agg(DISTINCT try(format('SELECT (%s)::text', replace(f.call, 'R', r))), E'\n' ORDER BY try(format('SELECT (%s)::text', replace(f.call, 'R', r)))) AS results
-  FROM (VALUES ('additivity', 'kpi.additivity(R)'), ('metric_source', 'kpi.metric_source(R)'), ('metric_view_source', 'kpi.metric_view_source(R)'),
-			   ('metric_view_columns', 'SELECT count(*) FROM kpi.metric_view_columns(R)'), ('publishing_views', 'SELECT count(*) FROM kpi.publishing_views(R)'),
-			   ('metric_comment', 'kpi.metric_comment(R, true)'), ('metric_comments', 'SELECT count(*) FROM kpi.metric_comments(R)'), ('metric_view_comments', 'SELECT count(*) FROM kpi.metric_view_comments(R)'),
-			   ('metric_column', 'kpi.metric_column(R, NULL::integer)')) AS f (name, call),
-	   unnest(ARRAY['0', '1', '4294967295', '''sec.orders''', '''sec.orders_id''', '''sec.numbers''', '''sec.pair''', '''sec.plain''', '''sec.stored''', '''pg_class''', '''pg_stats''', '''information_schema.tables''']) AS r
- GROUP BY f.name ORDER BY f.name;
-SELECT string_agg(DISTINCT regexp_replace(try(format('SELECT kpi.%s(%s)', f, r)), 'sec\.\w+|pg_catalog\.\w+|information_schema\.\w+', '<name>'), E'\n') AS results
-  FROM unnest('{alter_metric, drop_metric, alter_metric_view, drop_metric_view}'::text[]) AS f,
-	   unnest(ARRAY['''sec.orders''', '''sec.orders_id''', '''sec.numbers''', '''sec.pair''', '''sec.plain''', '''sec.stored''', '''pg_class''', '''pg_stats''', '''information_schema.tables''']) AS r;
-SELECT string_agg(DISTINCT try(format('SELECT kpi.%s(%s::regclass)', f, r)), E'\n') AS results
-  FROM unnest('{alter_metric, drop_metric, alter_metric_view, drop_metric_view}'::text[]) AS f, unnest('{0, 1, 4294967295}'::bigint[]) AS r;
+CREATE VIEW sec.relations AS
+SELECT unnest('{0, 1, 4294967295, sec.orders, sec.orders_id, sec.numbers, sec.pair, sec.plain, sec.stored, pg_class, pg_stats, information_schema.tables}'::regclass[]) AS relation;
+CREATE FUNCTION public.call_with_relations(function regprocedure) RETURNS text LANGUAGE sql AS $$
+SELECT string_agg(DISTINCT try(format('SELECT count(c) || '' not null'' FROM %s AS c',
+									  replace(replace(replace(function::text, '(regclass', '(' || relation::oid), ',boolean', ',true'), ',anyelement', ',NULL::integer'))), ' / ')
+  FROM sec.relations
+$$;
+SELECT p.oid::regprocedure AS function, call_with_relations(p.oid) FROM pg_proc AS p
+ WHERE pronamespace = 'kpi'::regnamespace AND proargtypes[0] = 'regclass'::regtype AND provolatile = 's' ORDER BY proname COLLATE "C";
+SELECT string_agg(DISTINCT regexp_replace(try(format('SELECT kpi.%s(%s::regclass)', f, relation::oid)), '(sec|pg_catalog|information_schema)\.\w+', '<name>'), E'\n') AS results
+  FROM unnest('{alter_metric, drop_metric, alter_metric_view, drop_metric_view}'::text[]) AS f, sec.relations;
 
 --
 -- H3: a hostile search_path.  Definitions are the caller's and are read by the caller's path; all else is not, whether the
@@ -264,12 +268,12 @@ DECLARE
 	signature text;
 BEGIN
 	FOREACH left_type IN ARRAY '{oid,regclass,text,name,smallint,integer,bigint,boolean,"char",anyarray,anyelement}'::regtype[] LOOP
-		EXECUTE format('CREATE FUNCTION hostile.compare(%1$s, %1$s) RETURNS boolean LANGUAGE sql AS ''SELECT hostile.trap()''', left_type);
+		EXECUTE format('CREATE FUNCTION hostile.compare(%1$s, %1$s) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS ''BEGIN RETURN hostile.trap(); END''', left_type);
 		FOREACH operator IN ARRAY '{=,<>,<,>,~,~~}'::text[] LOOP
 			EXECUTE format('CREATE OPERATOR hostile.%s (LEFTARG = %2$s, RIGHTARG = %2$s, FUNCTION = hostile.compare)', operator, left_type);
 		END LOOP;
 	END LOOP;
-	FOREACH signature IN ARRAY ARRAY['format(text, VARIADIC "any") text', 'rtrim(text, text) text', 'btrim(text) text', 'concat_ws(text, VARIADIC "any") text', 'regexp_replace(text, text, text, text) text',
+	FOREACH signature IN ARRAY ARRAY['format(text, VARIADIC text[]) text', 'rtrim(text, text) text', 'btrim(text) text', 'concat_ws(text, VARIADIC text[]) text', 'regexp_replace(text, text, text, text) text',
 		'pg_get_viewdef(oid) text', 'pg_get_viewdef(regclass) text', 'pg_get_viewdef(oid, boolean) text', 'format_type(oid, integer) text', 'pg_get_userbyid(oid) name', 'col_description(oid, integer) text',
 		'has_any_column_privilege(oid, text) boolean', 'has_schema_privilege(oid, text) boolean', 'has_column_privilege(oid, smallint, text) boolean', 'now() timestamptz', 'count() bigint', 'sum(integer) bigint',
 		'pg_event_trigger_dropped_objects() SETOF record', 'unnest(anyarray) SETOF anyelement', 'regclass(text) regclass', 'text(regclass) text', 'nullif(text, text) text', 'array_append(anyarray, anyelement) anyarray',
@@ -294,7 +298,7 @@ CREATE TEMP TABLE metrics (relid integer);
 GRANT USAGE ON SCHEMA hostile TO PUBLIC;
 GRANT ALL ON ALL TABLES IN SCHEMA hostile TO PUBLIC;
 SET search_path = hostile, pg_temp, pg_catalog;
-SELECT 1 = 1 AS set_up;
+SELECT public.try('SELECT 1 = 1') AS set_up, public.try('SELECT rtrim(''a'', ''b'')') AS functions;
 -- all of it, by a maker without rights
 SET ROLE regress_kpi_maker;
 SELECT kpi.create_metric('made.h', 'SELECT pg_catalog.sum(amount) FROM sec.orders WHERE region OPERATOR(pg_catalog.=) ''east''', 'Label', 'Description', 'CNY', '0', NULL, '{a,b}', '{c}', 'up', 3);
@@ -305,7 +309,9 @@ SELECT kpi.alter_metric('made.h', label => 'Other', definition => 'SELECT pg_cat
 SELECT kpi.alter_metric_view('made.hv', add_dimensions => '{amount}', rename => '{h AS hh}', label => 'Other');
 SELECT region, kpi.measure(hh), kpi.measure(h2) FROM made.hv GROUP BY region ORDER BY 2;
 SELECT kpi.explain_measure('SELECT kpi.measure(hh) FROM made.hv') IS NOT NULL AS explained, kpi.additivity('made.h'), kpi.metric_source('made.h3'), kpi.metric_view_source('made.hv');
-SELECT name, label, additivity, type, source, definition FROM kpi.metrics ORDER BY metric::pg_catalog.oid USING OPERATOR(pg_catalog.<);
+SELECT name, label, additivity, type, source FROM kpi.metrics ORDER BY metric::pg_catalog.oid USING OPERATOR(pg_catalog.<);
+-- (PostgreSQL's own pg_get_viewdef() looks up an operator by search_path, as whoever asks)
+SELECT public.try('SELECT pg_catalog.pg_get_viewdef(''made.h''::pg_catalog.regclass)') AS postgresql, public.try('SELECT definition FROM kpi.metrics') AS listing;
 SELECT metric_view, label, owner FROM kpi.metric_views ORDER BY metric_view::pg_catalog.oid USING OPERATOR(pg_catalog.<);
 SELECT metric_view, name, type FROM kpi.dimensions ORDER BY metric_view::pg_catalog.oid USING OPERATOR(pg_catalog.<), position USING OPERATOR(pg_catalog.<);
 SELECT metric_view, name, metric, label FROM kpi.measures ORDER BY metric_view::pg_catalog.oid USING OPERATOR(pg_catalog.<), position USING OPERATOR(pg_catalog.<);
@@ -317,7 +323,7 @@ SELECT count(*) AS left_behind FROM kpi.metric_registry WHERE relid::oid NOT IN 
 -- what a definition names is the caller's choice, and runs as the reader like any view's function
 SET ROLE regress_kpi_maker;
 SET search_path = hostile, pg_catalog;
-SELECT public.try('SELECT kpi.create_metric(''made.h'', ''SELECT sum(amount) FROM sec.orders'')');
+SELECT public.try('SELECT kpi.create_metric(''made.h'', ''SELECT pg_catalog.count(*) FROM sec.orders WHERE amount = 10'')') AS made, public.try('TABLE made.h') AS read;
 RESET ROLE;
 RESET search_path;
 DROP TABLE pg_temp.pg_class, pg_temp.pg_rewrite, pg_temp.metric_registry, pg_temp.metrics;
@@ -366,6 +372,6 @@ SELECT kpi.check_server_version();
 
 SET client_min_messages = error;
 DROP SCHEMA sec, made CASCADE;
-DROP FUNCTION public.try;
+DROP FUNCTION public.try, public.call_with_nulls, public.call_with_relations;
 DROP ROLE regress_kpi_boss, regress_kpi_maker, regress_kpi_publisher, regress_kpi_reader, regress_kpi_stranger;
 SELECT count(*) AS left_behind FROM kpi.metric_registry FULL JOIN kpi.metric_view_registry USING (relid);

@@ -169,7 +169,8 @@ SELECT kpi.drop_metric_view('mv.wide');
 -- Changing a metric view in one call: renamed, then dropped, then added at the end.  What PostgreSQL keeps about a view
 -- stays: privileges with their grantors and options, comments, owner, options.
 --
-SELECT kpi.create_metric_view('mv.shop', '{region, status, ordered_on}', '{mv.revenue, mv.orders_count}', label => 'Shop', tags => '{a,b}');
+SELECT kpi.create_metric_view('mv.shop', '{region, status, ordered_on}', '{mv.revenue, mv.orders_count}', label => 'Shop', tags => '{a,b}'),
+	   kpi.create_metric_view('mv.bare', '{region}', '{mv.revenue, mv.aov}');
 ALTER VIEW mv.shop SET (security_barrier = true);
 COMMENT ON COLUMN mv.shop.status IS 'as paid';
 GRANT SELECT ON mv.shop TO regress_kpi_manager WITH GRANT OPTION;
@@ -191,11 +192,11 @@ SELECT c.oid::regclass AS view, a.attname AS "column", CASE WHEN a.attnum IS NUL
   LEFT JOIN LATERAL (SELECT attname, attnum, attacl FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 UNION ALL SELECT NULL, NULL, NULL) AS a ON true
  WHERE c.oid IN (to_regclass('mv.shop'), to_regclass('mv.bare'))
  ORDER BY c.oid, coalesce(a.attnum, 0);
-TABLE mv.state;
+SELECT * FROM mv.state WHERE view = 'mv.shop'::regclass;
 -- by a superuser, who is not the owner
 SELECT kpi.alter_metric_view('mv.shop', rename => '{region AS area, revenue AS income}', drop_metrics => '{mv.orders_count}', drop_dimensions => '{ordered_on}',
 							 add_dimensions => '{id % 2 AS odd, ordered_at}', add_metrics => '{mv.aov AS value}', label => 'The shop', time_dimension => 'ordered_at');
-TABLE mv.state;
+SELECT * FROM mv.state WHERE view = 'mv.shop'::regclass;
 SELECT label, description, owner, tags, time_dimension, source FROM kpi.metric_views WHERE metric_view = 'mv.shop'::regclass;
 SELECT count(*) AS differences FROM (
 	(SELECT area, odd, kpi.measure(income), kpi.measure(value) FROM mv.shop WHERE ordered_at > '2026-01-02' GROUP BY CUBE (area, odd)
@@ -216,13 +217,10 @@ RESET ROLE;
 DROP ROLE regress_kpi_columns;
 \set VERBOSITY default
 DROP OWNED BY regress_kpi_outside;
-REVOKE SELECT (revenue) ON mv.shop FROM regress_kpi_manager;
 REVOKE SELECT (income) ON mv.shop FROM regress_kpi_manager CASCADE;
-SELECT "column", privileges FROM mv.state WHERE "column" IN ('status', 'income') OR "column" IS NULL;
+SELECT "column", privileges FROM mv.state WHERE view = 'mv.shop'::regclass AND coalesce("column" IN ('status', 'income'), true);
 -- a view without privileges has none afterwards, whatever the default is
 SET ROLE regress_kpi_publisher;
-SELECT kpi.create_metric_view('mv.bare', '{region}', '{mv.revenue, mv.aov}');
-REVOKE ALL ON mv.bare FROM PUBLIC;
 SELECT kpi.alter_metric_view('mv.bare', drop_metrics => '{aov}');
 SELECT privileges FROM mv.state WHERE view = 'mv.bare'::regclass AND "column" IS NULL;
 RESET ROLE;

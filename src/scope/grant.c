@@ -1,0 +1,250 @@
+/*
+ * grant.c
+ *		Giving members of dimensions to roles, and taking them away.
+ *
+ * Who may: the owner of the dimension and the role that it names.  Neither may
+ * be a role that merely has the scope, so nobody widens their own by granting
+ * on what they have.  Members are stored as their type writes them.
+ *
+ * src/scope/grant.c
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "catalog/catalog.h"
+#include "catalog/utility.h"
+#include "scope/scope.h"
+
+PG_FUNCTION_INFO_V1(kpi_grant_scope);
+PG_FUNCTION_INFO_V1(kpi_revoke_scope);
+PG_FUNCTION_INFO_V1(kpi_unmatched_members);
+
+#define FULL_SCOPE_MEMBER	"*"
+#define FULL_SCOPE_LEVEL	0
+#define KEY_LEVEL			1
+
+/*
+ * Raise an error unless the current user administers a dimension.
+ */
+static void
+check_may_grant(Dimension *dimension)
+{
+	if (has_privs_of_role(GetUserId(), dimension->owner) ||
+		(OidIsValid(dimension->admin) && has_privs_of_role(GetUserId(), dimension->admin)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to administer scopes on dimension \"%s\"", dimension->name),
+			 errhint("The dimension's owner and its admin role may; kpi.scope_dimensions names them.")));
+}
+
+/*
+ * The number of a level by name; no name is the key.
+ */
+static int16
+level_number(Dimension *dimension, const char *level)
+{
+	ListCell   *lc;
+
+	if (level == NULL)
+		return KEY_LEVEL;
+	foreach(lc, dimension->levels)
+		if (strcmp(lfirst(lc), level) == 0)
+			return foreach_current_index(lc) + 1;
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("dimension \"%s\" has no level \"%s\"", dimension->name, level),
+			 errhint("kpi.scope_dimensions lists the levels.")));
+	return 0;
+}
+
+/*
+ * Are these members the word for full scope?
+ */
+static bool
+is_full_scope(List *members, const char *level)
+{
+	ListCell   *lc;
+
+	foreach(lc, members)
+	{
+		if (strcmp(lfirst(lc), FULL_SCOPE_MEMBER) != 0)
+			continue;
+		if (list_length(members) > 1 || level != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("full scope {*} stands alone, without a level")));
+		return true;
+	}
+	return false;
+}
+
+/*
+ * Members as the type of their level writes them.
+ */
+static Datum
+canonical_members(Dimension *dimension, List *members, int16 level)
+{
+	Datum	   *elems = palloc(sizeof(Datum) * list_length(members));
+	ListCell   *lc;
+	Oid			type = level == FULL_SCOPE_LEVEL ? TEXTOID :
+		list_nth_oid(dimension->types, level - 1);
+	Oid			input;
+	Oid			ioparam;
+	Oid			output;
+	bool		varlena;
+
+	getTypeInputInfo(type, &input, &ioparam);
+	getTypeOutputInfo(type, &output, &varlena);
+	foreach(lc, members)
+	{
+		Datum		value = OidInputFunctionCall(input, lfirst(lc), ioparam, -1);
+
+		elems[foreach_current_index(lc)] =
+			CStringGetTextDatum(OidOutputFunctionCall(output, value));
+	}
+	return PointerGetDatum(construct_array(elems, list_length(members), TEXTOID, -1,
+										   false, TYPALIGN_INT));
+}
+
+/*
+ * The arguments that both functions have in common.
+ */
+static Dimension *
+scope_arguments(FunctionCallInfo fcinfo, Oid *role)
+{
+	Dimension  *dimension;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("a scope needs a role and a dimension")));
+	dimension = kpi_load_dimension(kpi_text_argument(fcinfo, 1), false);
+	check_may_grant(dimension);
+	*role = get_role_oid(kpi_text_argument(fcinfo, 0), false);
+	return dimension;
+}
+
+/*
+ * kpi.grant_scope(role, dimension, level, members, valid_until)
+ */
+Datum
+kpi_grant_scope(PG_FUNCTION_ARGS)
+{
+	Oid			argtypes[] = {REGROLEOID, TEXTOID, INT2OID, TEXTARRAYOID, TIMESTAMPTZOID, REGROLEOID};
+	Datum		values[6];
+	Oid			role;
+	Dimension  *dimension = scope_arguments(fcinfo, &role);
+	char	   *level_name = kpi_text_argument(fcinfo, 2);
+	List	   *members = kpi_text_list(fcinfo, 3, "members");
+	TimestampTz valid_until = PG_ARGISNULL(4) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(4);
+	int16		level;
+
+	if (members == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a scope needs members"),
+				 errhint("Name members of dimension \"%s\", or {*} for full scope.", dimension->name)));
+	if (valid_until <= GetCurrentTimestamp())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("valid_until is in the past")));
+	level = is_full_scope(members, level_name) ? FULL_SCOPE_LEVEL :
+		level_number(dimension, level_name);
+
+	values[0] = ObjectIdGetDatum(role);
+	values[1] = CStringGetTextDatum(dimension->name);
+	values[2] = Int16GetDatum(level);
+	values[3] = canonical_members(dimension, members, level);
+	values[4] = TimestampTzGetDatum(valid_until);
+	values[5] = ObjectIdGetDatum(GetUserId());
+	kpi_registry_execute("INSERT INTO kpi.scope_grant AS g"
+						 " (grantee, dimension, level, members, valid_until, granted_by)"
+						 " SELECT $1, $2, $3, array_agg(DISTINCT m ORDER BY m), $5, $6 FROM unnest($4) AS m"
+						 " ON CONFLICT (dimension, grantee, level, valid_until) DO UPDATE SET"
+						 " members = ARRAY(SELECT m FROM unnest(g.members) AS m"
+						 "  UNION SELECT m FROM unnest(excluded.members) AS m ORDER BY 1),"
+						 " granted_by = excluded.granted_by, granted_at = now()",
+						 lengthof(argtypes), argtypes, values, NULL);
+	PG_RETURN_VOID();
+}
+
+/*
+ * kpi.revoke_scope(role, dimension, level, members)
+ */
+Datum
+kpi_revoke_scope(PG_FUNCTION_ARGS)
+{
+	Oid			argtypes[] = {REGROLEOID, TEXTOID, INT2OID, TEXTARRAYOID};
+	Datum		values[4];
+	char		nulls[] = {' ', ' ', ' ', ' '};
+	Oid			role;
+	Dimension  *dimension = scope_arguments(fcinfo, &role);
+	char	   *level_name = kpi_text_argument(fcinfo, 2);
+	List	   *members = kpi_text_list(fcinfo, 3, "members");
+	int16		level;
+
+	level = is_full_scope(members, level_name) ? FULL_SCOPE_LEVEL :
+		level_number(dimension, level_name);
+	values[0] = ObjectIdGetDatum(role);
+	values[1] = CStringGetTextDatum(dimension->name);
+	values[2] = Int16GetDatum(level);
+	if (members == NIL)
+		nulls[3] = 'n';
+	else
+		values[3] = canonical_members(dimension, members, level);
+	if (members == NIL && level_name == NULL)
+		nulls[2] = 'n';
+
+	if (kpi_registry_execute("UPDATE kpi.scope_grant SET members = ARRAY(SELECT m FROM unnest(members) AS m"
+							 "  WHERE NOT coalesce(m OPERATOR(pg_catalog.=) ANY ($4), true) ORDER BY 1)"
+							 " WHERE grantee OPERATOR(pg_catalog.=) $1 AND dimension OPERATOR(pg_catalog.=) $2"
+							 " AND coalesce(level OPERATOR(pg_catalog.=) $3, true)"
+							 " AND coalesce(members OPERATOR(pg_catalog.&&) $4, true)",
+							 lengthof(argtypes), argtypes, values, nulls) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role \"%s\" has no such scope on dimension \"%s\"",
+						GetUserNameFromId(role, false), dimension->name),
+				 errhint("kpi.scopes lists the scopes; one that comes through another role is revoked from that role.")));
+	kpi_registry_execute("DELETE FROM kpi.scope_grant WHERE members OPERATOR(pg_catalog.=) '{}'",
+						 0, NULL, NULL, NULL);
+	PG_RETURN_VOID();
+}
+
+/*
+ * kpi.unmatched_members(dimension, level, members): for kpi.check()
+ */
+Datum
+kpi_unmatched_members(PG_FUNCTION_ARGS)
+{
+	Dimension  *dimension = kpi_load_dimension(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
+	int16		level = PG_GETARG_INT16(1);
+	Oid			argtypes[] = {TEXTARRAYOID};
+	Datum		values[] = {PG_GETARG_DATUM(2)};
+	const char *column;
+	bool		isnull;
+	Datum		result;
+
+	if (dimension == NULL || !OidIsValid(dimension->table) || level == FULL_SCOPE_LEVEL ||
+		level > list_length(dimension->columns))
+		PG_RETURN_NULL();
+	column = quote_identifier(list_nth(dimension->columns, level - 1));
+	result = kpi_registry_value(psprintf("SELECT array_agg(m) FROM unnest($1) AS m WHERE NOT EXISTS"
+										 " (SELECT FROM %s AS t WHERE t.%s %s m::%s)",
+										 kpi_relation_name(dimension->table), column,
+										 kpi_equality_operator(list_nth_oid(dimension->types, level - 1)),
+										 format_type_be_qualified(list_nth_oid(dimension->types, level - 1))),
+								1, argtypes, values, &isnull);
+	if (isnull)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(result);
+}

@@ -1,0 +1,652 @@
+/*
+ * in_scope.c
+ *		Is a key in the current user's scope?
+ *
+ * kpi.in_scope(dimension, key) is the condition of the policies that protect
+ * tables.  Its planner support function replaces it, when a query is planned, by
+ * a condition on the key with constants (S3), so that the planner treats it as
+ * it would treat a hand-written WHERE.  Such a plan is good for one role and for
+ * the scopes as they are, so it is marked as depending on the role and on the
+ * relations that the scope was computed from; what changes those sends relation
+ * cache invalidations (see kpi.scope_changed), and a change of role membership
+ * resets all plans.  A scope that ends at some moment becomes a list chosen by
+ * the time of the statement.
+ *
+ * Where the planner does not simplify, the same scope is looked up at run time.
+ * Both read a cache of the backend, which the same invalidations empty.
+ *
+ * Scopes are read with the newest snapshot, whatever the isolation level: a
+ * revocation holds for transactions that began before it.
+ *
+ * A user has the scopes of all roles whose privileges the user has, as
+ * has_privs_of_role() tells; superusers have all privileges, so full scope.
+ *
+ * src/scope/in_scope.c
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/pathnodes.h"
+#include "nodes/supportnodes.h"
+#include "parser/parse_coerce.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "catalog/catalog.h"
+#include "kpitables.h"
+#include "scope/scope.h"
+
+PG_FUNCTION_INFO_V1(kpi_in_scope);
+PG_FUNCTION_INFO_V1(kpi_in_scope_support);
+
+/* What a user sees of a dimension until some moment */
+typedef struct ScopeStep
+{
+	TimestampTz until;			/* DT_NOEND for the last */
+	bool		full;
+	ArrayType  *keys;			/* of the key's type, sorted, without repeats */
+} ScopeStep;
+
+/* A user's scope on a dimension */
+typedef struct Scope
+{
+	Oid			user;
+	char	   *dimension;
+	Oid			type;			/* of the keys */
+	List	   *steps;			/* of ScopeStep *, by time */
+	List	   *relations;		/* OIDs: what it was computed from */
+	uint64		generation;		/* of the cache */
+} Scope;
+
+/*
+ * The cache: a few users and dimensions a session, so a list does.  Whatever may
+ * change a scope raises the generation and so empties it; a scope computed while
+ * an invalidation arrived is never served again.
+ */
+static MemoryContext scope_context = NULL;
+static List *scopes = NIL;
+static uint64 generation = 0;
+static uint64 context_generation = 0;	/* of what is in scope_context */
+static List *watched = NIL;		/* OIDs of relations that scopes came from */
+
+/*
+ * A relation changed.  Called at any moment: no catalog access.
+ */
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || list_member_oid(watched, relid))
+		generation++;
+}
+
+/*
+ * A role or membership changed.  Plans of before are of no use (the server does
+ * this itself from 15.19 on).
+ */
+static void
+role_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	generation++;
+	if (watched != NIL)
+		ResetPlanCache();
+}
+
+/*
+ * Register for all that can change a scope.
+ */
+void
+kpi_scope_init(void)
+{
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, role_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, role_changed, (Datum) 0);
+}
+
+/*
+ * Watch a relation that a scope is computed from.
+ */
+static void
+watch(Scope *scope, Oid relid)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	watched = list_append_unique_oid(watched, relid);
+	MemoryContextSwitchTo(scope_context);
+	scope->relations = list_append_unique_oid(scope->relations, relid);
+	MemoryContextSwitchTo(old);
+}
+
+/* A row of kpi.scope_grant that concerns a user */
+typedef struct Grant
+{
+	int16		level;
+	Datum		members;		/* text[] */
+	TimestampTz until;
+} Grant;
+
+/*
+ * The grants that a user has on a dimension, through any role.
+ */
+static List *
+load_grants(const char *dimension, Oid user)
+{
+	Oid			argtypes[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(dimension)};
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *result = NIL;
+
+	/* the members are fetched for the grants that matter, and those are few */
+	if (SPI_execute_with_args("SELECT grantee, level, members, valid_until FROM kpi.scope_grant"
+							  " WHERE dimension OPERATOR(pg_catalog.=) $1",
+							  1, argtypes, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read scopes");
+
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		Oid			grantee = DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull));
+		Grant	   *grant;
+		MemoryContext old;
+
+		if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(grantee)) ||
+			!has_privs_of_role(user, grantee))
+			continue;
+		old = MemoryContextSwitchTo(caller);
+		grant = palloc(sizeof(Grant));
+		grant->level = DatumGetInt16(SPI_getbinval(tuple, desc, 2, &isnull));
+		grant->members = PointerGetDatum(DatumGetArrayTypePCopy(SPI_getbinval(tuple, desc, 3, &isnull)));
+		grant->until = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 4, &isnull));
+		result = lappend(result, grant);
+		MemoryContextSwitchTo(old);
+	}
+	return result;
+}
+
+/*
+ * The keys that the members of a grant stand for, appended to an SQL list of
+ * selects.
+ */
+static void
+append_members(StringInfo sql, Dimension *dimension, Grant *grant, int parameter)
+{
+	Oid			type = list_nth_oid(dimension->types, grant->level - 1);
+
+	if (sql->len > 0)
+		appendStringInfoString(sql, " UNION ");
+	if (grant->level == 1)
+		appendStringInfo(sql, "SELECT m::%s FROM unnest($%d) AS m",
+						 format_type_be_qualified(dimension->type), parameter);
+	else
+		appendStringInfo(sql, "SELECT t.%s::%s FROM %s AS t WHERE t.%s %s ANY ($%d::%s[]) AND t.%s IS NOT NULL",
+						 quote_identifier(linitial(dimension->columns)),
+						 format_type_be_qualified(dimension->type),
+						 kpi_relation_name(dimension->table),
+						 quote_identifier(list_nth(dimension->columns, grant->level - 1)),
+						 kpi_equality_operator(type),
+						 parameter, format_type_be_qualified(getBaseType(type)),
+						 quote_identifier(linitial(dimension->columns)));
+}
+
+/*
+ * What the grants that hold just before a moment give.
+ */
+static ScopeStep *
+make_step(Dimension *dimension, List *grants, TimestampTz until)
+{
+	ScopeStep  *step = MemoryContextAllocZero(scope_context, sizeof(ScopeStep));
+	StringInfoData sql;
+	Datum	   *values = palloc(sizeof(Datum) * (list_length(grants) + 1));
+	Oid		   *argtypes = palloc(sizeof(Oid) * (list_length(grants) + 1));
+	int			nargs = 0;
+	ListCell   *lc;
+
+	step->until = until;
+	initStringInfo(&sql);
+	foreach(lc, grants)
+	{
+		Grant	   *grant = lfirst(lc);
+
+		if (grant->until < until)
+			continue;
+		if (grant->level == 0)
+			step->full = true;
+		else if (grant->level <= list_length(dimension->types))
+		{
+			argtypes[nargs] = TEXTARRAYOID;
+			values[nargs] = grant->members;
+			append_members(&sql, dimension, grant, ++nargs);
+		}
+	}
+	if (!step->full && nargs > 0)
+	{
+		bool		isnull;
+		Datum		keys;
+		MemoryContext old;
+
+		if (SPI_execute_with_args(psprintf("SELECT array_agg(k ORDER BY k) FROM (%s) AS s (k)", sql.data),
+								  nargs, argtypes, values, NULL, true, 1) != SPI_OK_SELECT)
+			elog(ERROR, "could not read the members of dimension \"%s\"", dimension->name);
+		keys = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		old = MemoryContextSwitchTo(scope_context);
+		if (!isnull)
+			step->keys = DatumGetArrayTypePCopy(keys);
+		MemoryContextSwitchTo(old);
+	}
+	return step;
+}
+
+/*
+ * Order moments.
+ */
+static int
+compare_moments(const ListCell *a, const ListCell *b)
+{
+	TimestampTz left = *(TimestampTz *) lfirst(a);
+	TimestampTz right = *(TimestampTz *) lfirst(b);
+
+	return left < right ? -1 : left > right;
+}
+
+/*
+ * Compute a user's scope from the tables, with the rights of the extension's
+ * owner.
+ */
+static void
+compute_scope(Scope *scope)
+{
+	Dimension  *dimension = kpi_load_dimension(scope->dimension, false);
+	List	   *grants;
+	List	   *moments = NIL;
+	TimestampTz last = DT_NOBEGIN;
+	TimestampTz never = DT_NOEND;
+	ListCell   *lc;
+	Oid			namespace = get_namespace_oid(KPI_SCHEMA, false);
+
+	scope->type = dimension->type;
+	watch(scope, get_relname_relid("scope_grant", namespace));
+	watch(scope, get_relname_relid("dimension_registry", namespace));
+	if (OidIsValid(dimension->view))
+	{
+		watch(scope, dimension->view);
+		watch(scope, dimension->table);
+	}
+
+	grants = load_grants(scope->dimension, scope->user);
+	foreach(lc, grants)
+		moments = lappend(moments, &((Grant *) lfirst(lc))->until);
+	moments = lappend(moments, &never);
+	list_sort(moments, compare_moments);
+	foreach(lc, moments)
+	{
+		TimestampTz until = *(TimestampTz *) lfirst(lc);
+		ScopeStep  *step;
+		MemoryContext old;
+
+		if (until == last)
+			continue;
+		last = until;
+		step = make_step(dimension, grants, until);
+		old = MemoryContextSwitchTo(scope_context);
+		scope->steps = lappend(scope->steps, step);
+		MemoryContextSwitchTo(old);
+	}
+}
+
+/*
+ * Full scope for ever, for those whom row security does not bind either.
+ */
+static void
+give_full_scope(Scope *scope)
+{
+	MemoryContext old = MemoryContextSwitchTo(scope_context);
+	ScopeStep  *step = palloc0(sizeof(ScopeStep));
+
+	step->until = DT_NOEND;
+	step->full = true;
+	scope->steps = list_make1(step);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Forget scopes that are not of the current generation.
+ */
+static void
+discard_stale_scopes(void)
+{
+	if (scope_context == NULL)
+		scope_context = AllocSetContextCreate(TopMemoryContext, "kpitables scopes",
+											  ALLOCSET_SMALL_SIZES);
+	if (context_generation != generation)
+	{
+		scopes = NIL;
+		MemoryContextReset(scope_context);
+		context_generation = generation;
+	}
+}
+
+/*
+ * The scope of the current user on a dimension, from the cache or computed.
+ * Valid until the next call.
+ */
+static Scope *
+current_scope(const char *dimension)
+{
+	Oid			user = GetUserId();
+	Scope	   *scope;
+	ListCell   *lc;
+	MemoryContext old;
+	int			sec_context;
+	int			nestlevel;
+	bool		pushed = false;
+
+	discard_stale_scopes();
+	foreach(lc, scopes)
+	{
+		scope = lfirst(lc);
+		if (scope->user == user && strcmp(scope->dimension, dimension) == 0)
+			return scope;
+	}
+
+	old = MemoryContextSwitchTo(scope_context);
+	scope = palloc0(sizeof(Scope));
+	scope->user = user;
+	scope->dimension = pstrdup(dimension);
+	scope->generation = generation;
+	MemoryContextSwitchTo(old);
+
+	if (superuser_arg(user))
+	{
+		scope->type = kpi_load_dimension(dimension, false)->type;
+		give_full_scope(scope);
+		return scope;
+	}
+
+	if (!IsInParallelMode())
+	{
+		PushActiveSnapshot(GetLatestSnapshot());
+		pushed = true;
+	}
+	GetUserIdAndSecContext(&user, &sec_context);
+	kpi_become_owner();
+	nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	compute_scope(scope);
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	AtEOXact_GUC(true, nestlevel);
+	SetUserIdAndSecContext(user, sec_context);
+	if (pushed)
+		PopActiveSnapshot();
+
+	/* what arrived meanwhile may have changed it: then it serves this call only */
+	if (scope->generation == generation)
+	{
+		old = MemoryContextSwitchTo(scope_context);
+		scopes = lappend(scopes, scope);
+		MemoryContextSwitchTo(old);
+	}
+	return scope;
+}
+
+/*
+ * Does a sorted array hold a value?
+ */
+static bool
+array_holds(ArrayType *array, Datum value, TypeCacheEntry *type, Oid collation)
+{
+	Datum	   *elems;
+	int			count;
+	int			low = 0;
+
+	deconstruct_array(array, type->type_id, type->typlen, type->typbyval,
+					  type->typalign, &elems, NULL, &count);
+	while (low < count)
+	{
+		int			middle = (low + count) / 2;
+		int			order = DatumGetInt32(FunctionCall2Coll(&type->cmp_proc_finfo, collation,
+															elems[middle], value));
+
+		if (order == 0)
+			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			count = middle;
+	}
+	return false;
+}
+
+/*
+ * kpi.in_scope(dimension, key), where the planner did not replace it
+ */
+Datum
+kpi_in_scope(PG_FUNCTION_ARGS)
+{
+	TypeCacheEntry *type = (TypeCacheEntry *) fcinfo->flinfo->fn_extra;
+	Scope	   *scope;
+	ListCell   *lc;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the name of a dimension must not be null")));
+	scope = current_scope(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	if (type == NULL || type->type_id != scope->type)
+	{
+		Oid			argtype = getBaseType(get_fn_expr_argtype(fcinfo->flinfo, 1));
+
+		if (argtype != scope->type && !IsBinaryCoercible(argtype, scope->type))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("key of dimension \"%s\" has type %s, not %s", scope->dimension,
+							format_type_be(scope->type), format_type_be(argtype))));
+		type = lookup_type_cache(scope->type, TYPECACHE_CMP_PROC_FINFO);
+		fcinfo->flinfo->fn_extra = type;
+	}
+
+	foreach(lc, scope->steps)
+	{
+		ScopeStep  *step = lfirst(lc);
+
+		if (step->until <= GetCurrentStatementStartTimestamp())
+			continue;
+		if (step->full)
+			PG_RETURN_BOOL(true);
+		if (step->keys == NULL || PG_ARGISNULL(1))
+			PG_RETURN_BOOL(false);
+		PG_RETURN_BOOL(array_holds(step->keys, PG_GETARG_DATUM(1), type,
+								   DEFAULT_COLLATION_OID));
+	}
+	PG_RETURN_BOOL(false);
+}
+
+/*
+ * The constant array of a step; of a full one, NULL.
+ */
+static Const *
+step_array(ScopeStep *step, Oid type, Oid arraytype)
+{
+	ArrayType  *keys = step->keys;
+
+	if (step->full)
+		return makeNullConst(arraytype, -1, get_typcollation(arraytype));
+	if (keys == NULL)
+		keys = construct_empty_array(type);
+	return makeConst(arraytype, -1, get_typcollation(arraytype), -1,
+					 datumCopy(PointerGetDatum(keys), false, -1), false, false);
+}
+
+/*
+ * "key = ANY (array)", or "key = element" where there is only one.
+ */
+static Node *
+make_membership(Node *key, Node *array, TypeCacheEntry *type, Oid collation)
+{
+	ScalarArrayOpExpr *expr;
+
+	if (IsA(array, Const) && ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(((Const *) array)->constvalue)),
+											ARR_DIMS(DatumGetArrayTypeP(((Const *) array)->constvalue))) == 1)
+	{
+		Datum	   *elems;
+		int			count;
+		Node	   *result;
+
+		deconstruct_array(DatumGetArrayTypeP(((Const *) array)->constvalue),
+						  type->type_id, type->typlen, type->typbyval, type->typalign,
+						  &elems, NULL, &count);
+		result = (Node *) make_opclause(type->eq_opr, BOOLOID, false, (Expr *) key,
+										(Expr *) makeConst(type->type_id, -1, collation, type->typlen,
+														   elems[0], false, type->typbyval),
+										InvalidOid, collation);
+		set_opfuncid((OpExpr *) result);
+		return result;
+	}
+
+	expr = makeNode(ScalarArrayOpExpr);
+	expr->opno = type->eq_opr;
+	expr->useOr = true;
+	expr->inputcollid = collation;
+	expr->args = list_make2(key, array);
+	expr->location = -1;
+	set_sa_opfuncid(expr);
+	return (Node *) expr;
+}
+
+/*
+ * statement_timestamp() < moment
+ */
+static Node *
+make_before(TimestampTz moment)
+{
+	Node	   *result;
+
+	result = (Node *) make_opclause(lookup_type_cache(TIMESTAMPTZOID, TYPECACHE_LT_OPR)->lt_opr, BOOLOID, false,
+									(Expr *) makeFuncExpr(F_STATEMENT_TIMESTAMP, TIMESTAMPTZOID, NIL,
+														  InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
+									(Expr *) makeConst(TIMESTAMPTZOID, -1, InvalidOid, sizeof(TimestampTz),
+													   TimestampTzGetDatum(moment), false, FLOAT8PASSBYVAL),
+									InvalidOid, InvalidOid);
+	set_opfuncid((OpExpr *) result);
+	return result;
+}
+
+/*
+ * A scope as a condition on a key.
+ */
+static Node *
+scope_condition(Scope *scope, Node *key)
+{
+	TypeCacheEntry *type = lookup_type_cache(scope->type, TYPECACHE_EQ_OPR);
+	Oid			arraytype = get_array_type(scope->type);
+	Oid			collation = exprCollation(key);
+	ScopeStep  *last = llast(scope->steps);
+	CaseExpr   *choice;
+	bool		any_full = false;
+	ListCell   *lc;
+
+	if (list_length(scope->steps) == 1)
+	{
+		if (last->full)
+			return makeBoolConst(true, false);
+		if (last->keys == NULL)
+			return makeBoolConst(false, false);
+		return make_membership(key, (Node *) step_array(last, scope->type, arraytype),
+							   type, collation);
+	}
+
+	/* the list, or whether it is full, depends on the time of the statement */
+	foreach(lc, scope->steps)
+		any_full |= ((ScopeStep *) lfirst(lc))->full;
+	choice = makeNode(CaseExpr);
+	choice->casetype = any_full ? BOOLOID : arraytype;
+	choice->casecollid = any_full ? InvalidOid : get_typcollation(arraytype);
+	choice->location = -1;
+	foreach(lc, scope->steps)
+	{
+		ScopeStep  *step = lfirst(lc);
+		Node	   *value = (Node *) step_array(step, scope->type, arraytype);
+		CaseWhen   *when = makeNode(CaseWhen);
+
+		if (any_full && step->full)
+			value = makeBoolConst(true, false);
+		else if (any_full)
+			value = make_membership(copyObject(key), value, type, collation);
+		when->expr = (Expr *) make_before(step->until);
+		when->result = (Expr *) value;
+		when->location = -1;
+		if (step == last)
+			choice->defresult = (Expr *) value;
+		else
+			choice->args = lappend(choice->args, when);
+	}
+	return any_full ? (Node *) choice :
+		make_membership(key, (Node *) choice, type, collation);
+}
+
+/*
+ * Replace in_scope('dimension', key) by a condition on the key.
+ */
+static Node *
+simplify_in_scope(PlannerInfo *root, FuncExpr *func)
+{
+	Const	   *name = (Const *) linitial(func->args);
+	Node	   *key = (Node *) lsecond(func->args);
+	Scope	   *scope;
+
+	if (root == NULL || root->glob == NULL ||
+		!IsA(name, Const) || name->constisnull)
+		return NULL;
+
+	scope = current_scope(TextDatumGetCString(name->constvalue));
+	if (exprType(key) != scope->type)
+	{
+		if (!IsBinaryCoercible(exprType(key), scope->type))
+			return NULL;		/* the function itself says what is wrong */
+		key = (Node *) makeRelabelType((Expr *) key, scope->type, -1,
+									   exprCollation(key), COERCE_IMPLICIT_CAST);
+	}
+
+	root->glob->dependsOnRole = true;
+	root->glob->relationOids = list_concat(root->glob->relationOids, scope->relations);
+	return scope_condition(scope, key);
+}
+
+/*
+ * kpi.in_scope_support(internal)
+ */
+Datum
+kpi_in_scope_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+	Node	   *result = NULL;
+
+	if (IsA(request, SupportRequestSimplify))
+		result = simplify_in_scope(((SupportRequestSimplify *) request)->root,
+								   ((SupportRequestSimplify *) request)->fcall);
+	PG_RETURN_POINTER(result);
+}

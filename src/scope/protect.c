@@ -1,0 +1,347 @@
+/*
+ * protect.c
+ *		Tables that obey scopes.
+ *
+ * Protection is PostgreSQL's row security and nothing else: a restrictive policy
+ * a dimension, so that dimensions are AND-ed with each other and with whatever
+ * policies the table has, and a permissive one that lets through what the
+ * restrictive ones leave, unless the table has permissive policies of its own.
+ * Row security is forced, so that the owner obeys, too; superusers and roles with
+ * BYPASSRLS do not, as everywhere in PostgreSQL.
+ *
+ * PostgreSQL applies the policies of the table that a query names, so each
+ * partition gets its own; those that come later get theirs by an event trigger.
+ *
+ * src/scope/protect.c
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_type.h"
+#include "commands/event_trigger.h"
+#include "commands/policy.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "parser/parse_coerce.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "catalog/catalog.h"
+#include "catalog/utility.h"
+#include "scope/scope.h"
+
+PG_FUNCTION_INFO_V1(kpi_protect);
+PG_FUNCTION_INFO_V1(kpi_unprotect);
+PG_FUNCTION_INFO_V1(kpi_protect_partitions);
+
+#define OPEN_POLICY		"kpi_open"
+#define SCOPE_POLICY	"kpi_scope_%s"
+
+/*
+ * Does a table have a permissive policy other than ours?
+ */
+static bool
+has_own_policy(Oid relid, bool permissive_only)
+{
+	Relation	catalog = table_open(PolicyRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		result = false;
+
+	ScanKeyInit(&key, Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, PolicyPolrelidPolnameIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_policy policy = (Form_pg_policy) GETSTRUCT(tuple);
+
+		if (strncmp(NameStr(policy->polname), "kpi_", 4) != 0 &&
+			(policy->polpermissive || !permissive_only))
+			result = true;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
+/*
+ * Does a table have a policy of this name?
+ */
+static bool
+has_policy(Oid relid, const char *name)
+{
+	return OidIsValid(get_relation_policy_oid(relid, name, true));
+}
+
+/*
+ * Protect one table or partition, unless it is already.
+ */
+static void
+protect_one(Oid relid, const char *dimension, const char *expression, bool writes)
+{
+	char	   *table = kpi_relation_name(relid);
+	char	   *policy = psprintf(SCOPE_POLICY, dimension);
+
+	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot protect foreign table %s", table),
+				 errdetail("PostgreSQL has no row security for foreign tables."),
+				 errhint("Protect the table at the other server, or revoke privileges on the partition so that it is read through its parent only.")));
+	if (has_policy(relid, policy))
+		return;
+
+	if (!has_own_policy(relid, true) && !has_policy(relid, OPEN_POLICY))
+		kpi_run_utility(psprintf("CREATE POLICY " OPEN_POLICY " ON %s USING (true) WITH CHECK (true)", table));
+	kpi_run_utility(psprintf("CREATE POLICY %s ON %s AS RESTRICTIVE FOR %s USING (%s)",
+							 quote_identifier(policy), table,
+							 writes ? "ALL" : "SELECT", expression));
+	kpi_run_utility(psprintf("ALTER TABLE ONLY %s ENABLE ROW LEVEL SECURITY", table));
+	kpi_run_utility(psprintf("ALTER TABLE ONLY %s FORCE ROW LEVEL SECURITY", table));
+}
+
+/*
+ * The condition of a policy: the column is cast where the dimension's key has
+ * another type that PostgreSQL would cast it to by itself.
+ */
+static char *
+policy_expression(Oid relid, Dimension *dimension, const char *column)
+{
+	AttrNumber	attnum = get_attnum(relid, column);
+	Oid			type;
+
+	if (attnum == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation %s does not exist", column,
+						kpi_relation_name(relid))));
+	type = get_atttype(relid, attnum);
+	if (type == dimension->type)
+		return psprintf(KPI_SCHEMA ".in_scope(%s, %s)",
+						quote_literal_cstr(dimension->name), quote_identifier(column));
+	if (!can_coerce_type(1, &type, &dimension->type, COERCION_IMPLICIT))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" has type %s, but the key of dimension \"%s\" has type %s",
+						column, format_type_be(type), dimension->name,
+						format_type_be(dimension->type)),
+				 errhint("Protect a column of the key's type.")));
+	return psprintf(KPI_SCHEMA ".in_scope(%s, %s::%s)",
+					quote_literal_cstr(dimension->name), quote_identifier(column),
+					format_type_be_qualified(dimension->type));
+}
+
+/*
+ * kpi.protect(relation, dimension, "column", "for")
+ */
+Datum
+kpi_protect(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	Dimension  *dimension = kpi_load_dimension(text_to_cstring(PG_GETARG_TEXT_PP(1)), false);
+	char	   *column = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	char	   *commands = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	char	   *expression;
+	bool		writes;
+	Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID, BOOLOID};
+	Datum		values[4];
+	ListCell   *lc;
+	char		relkind = get_rel_relkind(relid);
+
+	kpi_check_owner(relid);
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE &&
+		relkind != RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot protect %s", kpi_relation_name(relid)),
+				 errdetail("Row security is for tables; views show what the tables below them let through.")));
+	if (strcmp(commands, "select") == 0)
+		writes = false;
+	else if (strcmp(commands, "all") == 0)
+		writes = true;
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value \"%s\" for what to protect", commands),
+				 errhint("It is \"select\" or \"all\".")));
+	if (has_policy(relid, psprintf(SCOPE_POLICY, dimension->name)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("table %s is already protected by dimension \"%s\"",
+						kpi_relation_name(relid), dimension->name),
+				 errhint("Run kpi.unprotect() first.")));
+
+	expression = policy_expression(relid, dimension, column);
+	foreach(lc, find_all_inheritors(relid, AccessExclusiveLock, NULL))
+		protect_one(lfirst_oid(lc), dimension->name, expression, writes);
+
+	values[0] = ObjectIdGetDatum(relid);
+	values[1] = CStringGetTextDatum(dimension->name);
+	values[2] = CStringGetTextDatum(expression);
+	values[3] = BoolGetDatum(writes);
+	kpi_registry_execute("INSERT INTO kpi.protection_registry (relid, dimension, expression, writes)"
+						 " VALUES ($1, $2, $3, $4) ON CONFLICT (relid, dimension) DO UPDATE"
+						 " SET expression = excluded.expression, writes = excluded.writes",
+						 lengthof(argtypes), argtypes, values, NULL);
+	PG_RETURN_VOID();
+}
+
+/*
+ * Does a table have another of our scope policies?
+ */
+static bool
+has_scope_policy(Oid relid)
+{
+	Relation	catalog = table_open(PolicyRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		result = false;
+
+	ScanKeyInit(&key, Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, PolicyPolrelidPolnameIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		if (strncmp(NameStr(((Form_pg_policy) GETSTRUCT(tuple))->polname), "kpi_scope_", 10) == 0)
+			result = true;
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
+/*
+ * kpi.unprotect(relation, dimension)
+ */
+Datum
+kpi_unprotect(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	char	   *dimension = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *policy = psprintf(SCOPE_POLICY, dimension);
+	Oid			argtypes[] = {REGCLASSOID, TEXTOID};
+	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+	ListCell   *lc;
+
+	kpi_check_owner(relid);
+	if (kpi_registry_execute("DELETE FROM kpi.protection_registry"
+							 " WHERE relid OPERATOR(pg_catalog.=) $1 AND dimension OPERATOR(pg_catalog.=) $2",
+							 2, argtypes, values, NULL) == 0 &&
+		!has_policy(relid, policy))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("table %s is not protected by dimension \"%s\"",
+						kpi_relation_name(relid), dimension)));
+
+	foreach(lc, find_all_inheritors(relid, AccessExclusiveLock, NULL))
+	{
+		Oid			child = lfirst_oid(lc);
+		char	   *table = kpi_relation_name(child);
+
+		if (has_policy(child, policy))
+			kpi_run_utility(psprintf("DROP POLICY %s ON %s", quote_identifier(policy), table));
+		if (has_scope_policy(child))
+			continue;
+		if (has_policy(child, OPEN_POLICY))
+			kpi_run_utility(psprintf("DROP POLICY " OPEN_POLICY " ON %s", table));
+		if (!has_own_policy(child, false))
+		{
+			kpi_run_utility(psprintf("ALTER TABLE ONLY %s NO FORCE ROW LEVEL SECURITY", table));
+			kpi_run_utility(psprintf("ALTER TABLE ONLY %s DISABLE ROW LEVEL SECURITY", table));
+		}
+	}
+	PG_RETURN_VOID();
+}
+
+/* A partition that lacks the protection of its parent */
+typedef struct Unprotected
+{
+	Oid			relid;
+	char	   *dimension;
+	char	   *expression;
+	bool		writes;
+} Unprotected;
+
+/*
+ * Find the partitions and children of protected tables that are not protected.
+ */
+static List *
+find_unprotected(void)
+{
+	List	   *result = NIL;
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			user;
+	int			sec_context;
+
+	GetUserIdAndSecContext(&user, &sec_context);
+	kpi_become_owner();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute("SELECT c.oid, p.dimension, p.expression, p.writes"
+					" FROM kpi.protection_registry p"
+					" CROSS JOIN LATERAL pg_catalog.pg_partition_tree(p.relid) AS t"
+					" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid::pg_catalog.oid"
+					" WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}')"
+					" AND NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS y"
+					"  WHERE y.polrelid OPERATOR(pg_catalog.=) c.oid"
+					"  AND y.polname::pg_catalog.text OPERATOR(pg_catalog.=) ('kpi_scope_' OPERATOR(pg_catalog.||) p.dimension))",
+					true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read protections");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		MemoryContext old = MemoryContextSwitchTo(caller);
+		Unprotected *found = palloc(sizeof(Unprotected));
+
+		found->relid = DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull));
+		found->dimension = SPI_getvalue(tuple, desc, 2);
+		found->expression = SPI_getvalue(tuple, desc, 3);
+		found->writes = DatumGetBool(SPI_getbinval(tuple, desc, 4, &isnull));
+		result = lappend(result, found);
+		MemoryContextSwitchTo(old);
+	}
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	SetUserIdAndSecContext(user, sec_context);
+	return result;
+}
+
+/*
+ * Event trigger on CREATE TABLE and ALTER TABLE: what has become a partition of
+ * a protected table obeys its scopes.  It is part of the command, and fails it,
+ * for a partition without protection would show all its rows.  A partition of
+ * which the user is not the owner is left alone; kpi.check() tells of it.
+ */
+Datum
+kpi_protect_partitions(PG_FUNCTION_ARGS)
+{
+	ListCell   *lc;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("not called by the event trigger manager")));
+	if (kpi_objects() == NULL)
+		PG_RETURN_NULL();
+
+	foreach(lc, find_unprotected())
+	{
+		Unprotected *found = lfirst(lc);
+
+		if (pg_class_ownercheck(found->relid, GetUserId()) &&
+			!has_policy(found->relid, psprintf(SCOPE_POLICY, found->dimension)))
+			protect_one(found->relid, found->dimension, found->expression, found->writes);
+	}
+	PG_RETURN_NULL();
+}

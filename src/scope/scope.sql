@@ -1,0 +1,265 @@
+-- scope: which rows of protected tables a role sees
+
+-- A dimension with a table is a view beside that table: its first column is the
+-- key, the others are the levels from coarse to fine.  PostgreSQL keeps the view
+-- in step with the table.  A dimension without a table is a row here alone.
+CREATE TABLE kpi.dimension_registry (
+	name		text PRIMARY KEY,
+	relid		regclass UNIQUE,
+	type		regtype NOT NULL,
+	owner		regrole,
+	admin		regrole,
+	CHECK ((relid IS NULL) = (owner IS NOT NULL))
+);
+COMMENT ON TABLE kpi.dimension_registry IS
+	'dimensions that rows are scoped by; read kpi.scope_dimensions, write by kpi.create_dimension()';
+COMMENT ON COLUMN kpi.dimension_registry.name IS 'name of the dimension';
+COMMENT ON COLUMN kpi.dimension_registry.relid IS
+	'view of the dimension''s table: key, then levels from coarse to fine; NULL for plain values';
+COMMENT ON COLUMN kpi.dimension_registry.type IS 'type of the key';
+COMMENT ON COLUMN kpi.dimension_registry.owner IS 'owner of a dimension without a table; else the view''s owner is';
+COMMENT ON COLUMN kpi.dimension_registry.admin IS 'role that may grant scopes beside the owner';
+SELECT pg_catalog.pg_extension_config_dump('kpi.dimension_registry', '');
+
+-- Roles are kept by OID: another role of the same name has nothing.
+CREATE TABLE kpi.scope_grant (
+	grantee		regrole NOT NULL,
+	dimension	text NOT NULL REFERENCES kpi.dimension_registry ON DELETE CASCADE,
+	level		smallint NOT NULL CHECK (level >= 0),
+	members		text[] NOT NULL,
+	valid_until	timestamptz NOT NULL DEFAULT 'infinity',
+	granted_by	regrole NOT NULL,
+	granted_at	timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (dimension, grantee, level, valid_until)
+);
+COMMENT ON TABLE kpi.scope_grant IS
+	'scopes of roles; read kpi.scopes or kpi.my_scope(), write by kpi.grant_scope()';
+COMMENT ON COLUMN kpi.scope_grant.grantee IS 'the role that has the scope';
+COMMENT ON COLUMN kpi.scope_grant.dimension IS 'name of the dimension';
+COMMENT ON COLUMN kpi.scope_grant.level IS
+	'column of the dimension''s view that members are values of; 1 is the key, 0 is full scope';
+COMMENT ON COLUMN kpi.scope_grant.members IS 'values of the level, as its type writes them';
+COMMENT ON COLUMN kpi.scope_grant.valid_until IS 'when the scope ends';
+COMMENT ON COLUMN kpi.scope_grant.granted_by IS 'the role that granted it last';
+COMMENT ON COLUMN kpi.scope_grant.granted_at IS 'when that was';
+SELECT pg_catalog.pg_extension_config_dump('kpi.scope_grant',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = grantee)');
+
+CREATE TABLE kpi.protection_registry (
+	relid		regclass NOT NULL,
+	dimension	text NOT NULL REFERENCES kpi.dimension_registry,
+	expression	text NOT NULL,
+	writes		boolean NOT NULL,
+	PRIMARY KEY (relid, dimension)
+);
+COMMENT ON TABLE kpi.protection_registry IS
+	'tables that obey scopes; read kpi.protections, write by kpi.protect()';
+COMMENT ON COLUMN kpi.protection_registry.relid IS 'the table';
+COMMENT ON COLUMN kpi.protection_registry.dimension IS 'the dimension that scopes it';
+COMMENT ON COLUMN kpi.protection_registry.expression IS 'the policy''s condition as it was made';
+COMMENT ON COLUMN kpi.protection_registry.writes IS 'do writes obey, too?';
+SELECT pg_catalog.pg_extension_config_dump('kpi.protection_registry', '');
+
+CREATE FUNCTION kpi.scope_changed()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'kpi_scope_changed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.scope_changed() IS
+	'statement trigger on what scopes are computed from: plans that hold a scope are made anew';
+
+CREATE TRIGGER scope_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.scope_grant
+	FOR EACH STATEMENT EXECUTE FUNCTION kpi.scope_changed();
+ALTER TABLE kpi.scope_grant ENABLE ALWAYS TRIGGER scope_changed;
+COMMENT ON TRIGGER scope_changed ON kpi.scope_grant IS 'plans that hold a scope are made anew';
+
+CREATE TRIGGER scope_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.dimension_registry
+	FOR EACH STATEMENT EXECUTE FUNCTION kpi.scope_changed();
+ALTER TABLE kpi.dimension_registry ENABLE ALWAYS TRIGGER scope_changed;
+COMMENT ON TRIGGER scope_changed ON kpi.dimension_registry IS 'plans that hold a scope are made anew';
+
+CREATE FUNCTION kpi.create_dimension(
+	name text,
+	source regclass DEFAULT NULL,
+	key text DEFAULT NULL,
+	levels text[] DEFAULT NULL,
+	type regtype DEFAULT NULL,
+	admin text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_create_dimension'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.create_dimension(text, regclass, text, text[], regtype, text) IS
+	'register a dimension: the columns of a table that are its key and its levels, from coarse to fine; or without a table, plain values of a type (text unless given); admin is a role that may grant scopes beside the owner; makes view <name>_dimension and a trigger at the table';
+
+CREATE FUNCTION kpi.drop_dimension(name text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_drop_dimension'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.drop_dimension(text) IS
+	'drop a dimension and the scopes on it; raises 2BP01 while a table is protected by it';
+
+CREATE FUNCTION kpi.grant_scope(
+	role text,
+	dimension text,
+	level text DEFAULT NULL,
+	members text[] DEFAULT NULL,
+	valid_until timestamptz DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_grant_scope'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.grant_scope(text, text, text, text[], timestamptz) IS
+	'let a role see the rows of members of a dimension: keys, or values of a level; {*} is full scope; until a moment, if given; only the dimension''s owner and admin may';
+
+CREATE FUNCTION kpi.revoke_scope(
+	role text,
+	dimension text,
+	level text DEFAULT NULL,
+	members text[] DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_revoke_scope'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.revoke_scope(text, text, text, text[]) IS
+	'take members of a dimension, or of a level of it, from a role; without members all of the level, without a level and members all of the dimension; {*} is full scope; raises 42704 where the role has no such scope';
+
+CREATE FUNCTION kpi.in_scope_support(internal)
+RETURNS internal
+AS 'MODULE_PATHNAME', 'kpi_in_scope_support'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kpi.in_scope_support(internal) IS
+	'planner support function of kpi.in_scope(): a condition on the column, with constants';
+
+CREATE FUNCTION kpi.in_scope(dimension text, value anyelement)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'kpi_in_scope'
+LANGUAGE C STABLE PARALLEL RESTRICTED
+SUPPORT kpi.in_scope_support;
+COMMENT ON FUNCTION kpi.in_scope(text, anyelement) IS
+	'is a key of the dimension in the scope of the current user? NULL keys are in full scope only; raises 42704 for a dimension that does not exist';
+
+CREATE FUNCTION kpi.protect(
+	relation regclass,
+	dimension text,
+	"column" text,
+	"for" text DEFAULT 'select')
+RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_protect'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.protect(regclass, text, text, text) IS
+	'let a table and its partitions obey the scopes of a dimension, whose key the column holds: for reading (select), or for writing, too (all); enables and forces row security';
+
+CREATE FUNCTION kpi.unprotect(relation regclass, dimension text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_unprotect'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.unprotect(regclass, text) IS
+	'let a table no longer obey the scopes of a dimension; row security is disabled with the last one, unless the table has policies of its own';
+
+CREATE FUNCTION kpi.protect_partitions()
+RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'kpi_protect_partitions'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.protect_partitions() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.protect_partitions() IS
+	'event trigger: partitions that come to a protected table obey its scopes';
+
+CREATE EVENT TRIGGER kpi_protect_partitions ON ddl_command_end
+	WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE')
+	EXECUTE FUNCTION kpi.protect_partitions();
+COMMENT ON EVENT TRIGGER kpi_protect_partitions IS
+	'partitions that come to a protected table obey its scopes';
+
+CREATE FUNCTION kpi.scope_bypass(relation regclass)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_scope_bypass'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.scope_bypass(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.scope_bypass(regclass) IS
+	'how reading a view would see rows of a protected table outside the reader''s scope; NULL if it would not';
+
+CREATE FUNCTION kpi.unmatched_members(dimension text, level smallint, members text[])
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'kpi_unmatched_members'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.unmatched_members(text, smallint, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.unmatched_members(text, smallint, text[]) IS
+	'those members of a scope that no row of the dimension''s table has';
+
+CREATE VIEW kpi.scope_dimensions WITH (security_barrier) AS
+SELECT d.name,
+	   pg_get_userbyid(coalesce(c.relowner, d.owner::oid)) AS owner,
+	   pg_get_userbyid(d.admin::oid) AS admin,
+	   d.relid AS view,
+	   d.type,
+	   (SELECT a.attname FROM pg_catalog.pg_attribute a
+		 WHERE a.attrelid = d.relid AND a.attnum = 1) AS key,
+	   ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+			  WHERE a.attrelid = d.relid AND a.attnum > 1
+			  ORDER BY a.attnum) AS levels
+  FROM kpi.dimension_registry d
+  LEFT JOIN pg_catalog.pg_class c ON c.oid = d.relid;
+COMMENT ON VIEW kpi.scope_dimensions IS 'dimensions that rows are scoped by';
+COMMENT ON COLUMN kpi.scope_dimensions.name IS 'name of the dimension';
+COMMENT ON COLUMN kpi.scope_dimensions.owner IS 'role that owns it';
+COMMENT ON COLUMN kpi.scope_dimensions.admin IS 'role that may grant scopes beside the owner, or NULL';
+COMMENT ON COLUMN kpi.scope_dimensions.view IS 'its view; NULL for plain values';
+COMMENT ON COLUMN kpi.scope_dimensions.type IS 'type of its key';
+COMMENT ON COLUMN kpi.scope_dimensions.key IS 'its key; NULL for plain values';
+COMMENT ON COLUMN kpi.scope_dimensions.levels IS 'its levels, from coarse to fine';
+
+CREATE VIEW kpi.scopes WITH (security_barrier) AS
+SELECT g.grantee AS role,
+	   g.dimension,
+	   a.attname AS level,
+	   g.members,
+	   nullif(g.valid_until, 'infinity') AS valid_until,
+	   g.granted_by,
+	   g.granted_at
+  FROM kpi.scope_grant g
+  JOIN kpi.dimension_registry d ON d.name = g.dimension
+  LEFT JOIN pg_catalog.pg_class c ON c.oid = d.relid
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.relid AND a.attnum = g.level AND g.level > 1
+ WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r
+				WHERE r.oid IN (g.grantee, c.relowner, d.owner, d.admin)
+				  AND pg_has_role(r.oid, 'USAGE'));
+COMMENT ON VIEW kpi.scopes IS
+	'scopes of roles whose privileges the current user has, and all on dimensions that it administers';
+COMMENT ON COLUMN kpi.scopes.role IS 'the role that has the scope';
+COMMENT ON COLUMN kpi.scopes.dimension IS 'name of the dimension';
+COMMENT ON COLUMN kpi.scopes.level IS 'level that members are values of; NULL for keys';
+COMMENT ON COLUMN kpi.scopes.members IS 'the members; {*} is full scope';
+COMMENT ON COLUMN kpi.scopes.valid_until IS 'when the scope ends; NULL for never';
+COMMENT ON COLUMN kpi.scopes.granted_by IS 'the role that granted it last';
+COMMENT ON COLUMN kpi.scopes.granted_at IS 'when that was';
+
+CREATE FUNCTION kpi.my_scope(
+	OUT dimension text, OUT level name, OUT members text[],
+	OUT through regrole, OUT valid_until timestamptz)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT s.dimension, s.level, s.members, s.role, s.valid_until
+	  FROM kpi.scopes s
+	 WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r
+					WHERE r.oid = s.role AND pg_has_role(r.oid, 'USAGE'))
+	   AND (s.valid_until IS NULL OR s.valid_until > statement_timestamp())
+	 ORDER BY s.dimension, s.level NULLS LAST, s.role::text;
+END;
+COMMENT ON FUNCTION kpi.my_scope() IS
+	'what the current user sees and why: the scopes in force, and the roles through which they come';
+
+CREATE VIEW kpi.protections WITH (security_barrier) AS
+SELECT p.relid AS relation,
+	   p.dimension,
+	   p.expression,
+	   p.writes
+  FROM kpi.protection_registry p
+  JOIN pg_catalog.pg_class c ON c.oid = p.relid
+ WHERE has_any_column_privilege(p.relid, 'SELECT') OR pg_has_role(c.relowner, 'USAGE');
+COMMENT ON VIEW kpi.protections IS 'tables that obey scopes, of those that the current user may read or owns';
+COMMENT ON COLUMN kpi.protections.relation IS 'the table';
+COMMENT ON COLUMN kpi.protections.dimension IS 'the dimension that scopes it';
+COMMENT ON COLUMN kpi.protections.expression IS 'the policy''s condition';
+COMMENT ON COLUMN kpi.protections.writes IS 'do writes obey, too?';
+
+GRANT SELECT ON kpi.scope_dimensions, kpi.scopes, kpi.protections TO PUBLIC;
