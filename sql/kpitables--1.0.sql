@@ -305,7 +305,7 @@ COMMENT ON COLUMN kpi.metric_registry.tags IS 'words to group metrics by';
 COMMENT ON COLUMN kpi.metric_registry.synonyms IS 'other names that people use for the metric';
 COMMENT ON COLUMN kpi.metric_registry.direction IS 'up or down: where the value should move';
 COMMENT ON COLUMN kpi.metric_registry.min_group_rows IS
-	'groups of fewer source rows than this have no value; 0 is no limit';
+	'groups of fewer rows than this have no value, by the view''s own definition; 0 is no limit';
 SELECT pg_catalog.pg_extension_config_dump('kpi.metric_registry', '');
 
 CREATE FUNCTION kpi.create_metric(
@@ -712,3 +712,121 @@ AS 'MODULE_PATHNAME', 'kpi_explain_measure'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.explain_measure(text) IS
 	'the SQL that a query with measures becomes, with row security written out as WHERE; runs as it stands for a role that may read the sources; needs the privileges that the query needs';
+-- check: what has come out of step, or out of the reach of scopes
+
+-- Reads every role's scopes and every view's path, so it is for DBAs: nobody but
+-- superusers may call it unless granted.
+CREATE FUNCTION kpi.check(
+	OUT severity text, OUT object text, OUT problem text, OUT remedy text)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH guarded AS (					-- tables that must obey, partitions included
+		SELECT p.*, p.relid AS guarded, c.relrowsecurity, c.relforcerowsecurity
+		  FROM kpi.protection_registry p
+		  JOIN pg_catalog.pg_class c ON c.oid = p.relid
+		UNION
+		SELECT p.*, t.relid, c.relrowsecurity, c.relforcerowsecurity
+		  FROM kpi.protection_registry p
+		 CROSS JOIN LATERAL pg_partition_tree(p.relid) t
+		  JOIN pg_catalog.pg_class c ON c.oid = t.relid
+		 WHERE c.relkind <> 'f'
+	), policy AS (
+		SELECT g.*, y.oid AS policy, y.polpermissive, y.polroles, y.polcmd,
+			   pg_get_expr(y.polqual, y.polrelid) AS condition,
+			   format('kpi_scope_%s', g.dimension) AS policy_name
+		  FROM guarded g
+		  LEFT JOIN pg_catalog.pg_policy y
+			ON y.polrelid = g.guarded AND y.polname::text = 'kpi_scope_' || g.dimension
+	), dimension AS (
+		SELECT d.name, d.relid, v.oid AS view,
+			   (SELECT e.refobjid FROM pg_catalog.pg_depend e
+				  JOIN pg_catalog.pg_rewrite w ON w.oid = e.objid
+				  JOIN pg_catalog.pg_class s ON s.oid = e.refobjid AND s.relkind = 'r'
+				 WHERE e.classid = 'pg_catalog.pg_rewrite'::regclass
+				   AND e.refclassid = 'pg_catalog.pg_class'::regclass
+				   AND w.ev_class = v.oid
+				 LIMIT 1) AS source
+		  FROM kpi.dimension_registry d
+		  LEFT JOIN pg_catalog.pg_class v ON v.oid = d.relid
+		 WHERE d.relid IS NOT NULL
+	), finding (severity, object, problem, remedy) AS (
+		SELECT 'error', guarded::text, 'row security is disabled',
+			   format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', guarded)
+		  FROM guarded WHERE NOT relrowsecurity
+		UNION ALL
+		SELECT 'error', guarded::text, 'row security is not forced: the owner sees all rows',
+			   format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', guarded)
+		  FROM guarded WHERE NOT relforcerowsecurity
+		UNION ALL
+		SELECT 'error', guarded::text, format('the policy for dimension "%s" is missing', dimension),
+			   format('CREATE POLICY %I ON %s AS RESTRICTIVE FOR %s USING (%s)', policy_name, guarded,
+					  CASE WHEN writes THEN 'ALL' ELSE 'SELECT' END, expression)
+		  FROM policy WHERE policy IS NULL
+		UNION ALL
+		SELECT 'error', guarded::text, format('policy %I was changed', policy_name),
+			   format('DROP POLICY %I ON %s; CREATE POLICY %1$I ON %2$s AS RESTRICTIVE FOR %s USING (%s)',
+					  policy_name, guarded, CASE WHEN writes THEN 'ALL' ELSE 'SELECT' END, expression)
+		  FROM policy
+		 WHERE policy IS NOT NULL
+		   AND (polpermissive OR polroles <> '{0}'
+				OR polcmd <> CASE WHEN writes THEN '*' ELSE 'r' END::"char"
+				OR NOT starts_with(condition, format('kpi.in_scope(%L::text, ', dimension)))
+		UNION ALL
+		SELECT 'error', v.relid::text, kpi.scope_bypass(v.relid),
+			   format('ALTER VIEW %s OWNER TO a role without SUPERUSER and BYPASSRLS', v.relid)
+		  FROM kpi.metric_view_registry v
+		  JOIN pg_catalog.pg_class c ON c.oid = v.relid
+		 WHERE kpi.scope_bypass(v.relid) IS NOT NULL
+		UNION ALL
+		SELECT 'error', name, 'the dimension''s table or view is gone: queries of tables that it protects fail',
+			   format('SELECT kpi.drop_dimension(%L)', name)
+		  FROM dimension WHERE view IS NULL
+		UNION ALL
+		SELECT 'error', name, 'the dimension''s trigger is missing or not enabled: scopes follow changes late',
+			   format('DROP TRIGGER IF EXISTS %I ON %s; CREATE TRIGGER %1$I AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON %2$s FOR EACH STATEMENT EXECUTE FUNCTION kpi.scope_changed(); ALTER TABLE %2$s ENABLE ALWAYS TRIGGER %1$I',
+					  name || '_dimension', source::regclass)
+		  FROM dimension
+		 WHERE view IS NOT NULL
+		   AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
+							WHERE t.tgrelid = source AND t.tgenabled = 'A'
+							  AND t.tgfoid = 'kpi.scope_changed()'::regprocedure)
+		UNION ALL
+		SELECT 'error', e.evtname, 'the event trigger is disabled',
+			   format('ALTER EVENT TRIGGER %I ENABLE', e.evtname)
+		  FROM pg_catalog.pg_event_trigger e
+		 WHERE e.evtname IN ('kpi_forget_dropped', 'kpi_protect_partitions')
+		   AND e.evtenabled = 'D'
+		UNION ALL
+		SELECT 'warning', format('scope on %s', g.dimension),
+			   format('the role with OID %s, which has it, was dropped', g.grantee::oid),
+			   format('DELETE FROM kpi.scope_grant WHERE grantee = %L', g.grantee::oid)
+		  FROM kpi.scope_grant g
+		 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = g.grantee)
+		UNION ALL
+		SELECT 'warning', format('scope of %s on %s', g.grantee, g.dimension),
+			   format('members match nothing: %s', array_to_string(u.members, ', ')),
+			   format('SELECT kpi.revoke_scope(%L, %L, level => %L, members => %L)',
+					  pg_get_userbyid(g.grantee), g.dimension, a.attname, u.members)
+		  FROM kpi.scope_grant g
+		  JOIN dimension d ON d.name = g.dimension AND d.view IS NOT NULL
+		 CROSS JOIN LATERAL (SELECT kpi.unmatched_members(g.dimension, g.level, g.members) AS members) u
+		  JOIN pg_catalog.pg_roles r ON r.oid = g.grantee
+		  LEFT JOIN pg_catalog.pg_attribute a
+			ON a.attrelid = d.relid AND a.attnum = g.level AND g.level > 1
+		 WHERE u.members IS NOT NULL
+		UNION ALL
+		SELECT 'warning', r.relid::text, 'it is registered as a metric, but its view was replaced by something else',
+			   format('SELECT kpi.alter_metric(%L, definition => ...)', r.relid)
+		  FROM kpi.metric_registry r
+		  JOIN pg_catalog.pg_class c ON c.oid = r.relid
+		 WHERE kpi.additivity(r.relid) IS NULL
+	)
+	SELECT DISTINCT f.severity, f.object, f.problem, f.remedy
+	  FROM finding f
+	 ORDER BY f.severity, f.object, f.problem, f.remedy;
+END;
+REVOKE ALL ON FUNCTION kpi.check() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.check() IS
+	'one row for each hole or inconsistency: severity (error, warning), object, problem, and the statement that mends it; no rows when all is well';

@@ -122,7 +122,13 @@ show_security_quals(Query *query)
 		if (rte->rtekind != RTE_RELATION || kpi_is_nullable(query, i))
 			continue;
 		foreach(lc, rte->securityQuals)
-			query->jointree->quals = make_and_qual(query->jointree->quals, lfirst(lc));
+		{
+			Node	   *qual = lfirst(lc);
+
+			/* the policy that lets through what scopes leave says nothing */
+			if (!IsA(qual, Const) || !DatumGetBool(((Const *) qual)->constvalue))
+				query->jointree->quals = make_and_qual(query->jointree->quals, qual);
+		}
 		rte->securityQuals = NIL;
 	}
 }

@@ -37,6 +37,7 @@
 #include "catalog/catalog.h"
 #include "errors.h"
 #include "metric/additivity.h"
+#include "metric/smallgroups.h"
 
 /* What one node does with the additivity of its arguments */
 typedef enum NodeClass
@@ -342,7 +343,7 @@ kpi_sums_up(Node *expr)
 bool
 kpi_counts(Node *expr)
 {
-	expr = kpi_strip_coercions(expr);
+	expr = kpi_strip_coercions(kpi_without_small_group_limit(expr));
 	if (IsA(expr, CoalesceExpr))
 		expr = kpi_strip_coercions(linitial(((CoalesceExpr *) expr)->args));
 	if (!IsA(expr, Aggref))

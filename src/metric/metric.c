@@ -36,8 +36,8 @@
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
@@ -51,6 +51,7 @@
 #include "metric/additivity.h"
 #include "metric/definition.h"
 #include "metric/metric.h"
+#include "metric/smallgroups.h"
 
 PG_FUNCTION_INFO_V1(kpi_create_metric);
 PG_FUNCTION_INFO_V1(kpi_alter_metric);
@@ -337,6 +338,7 @@ kpi_create_metric(PG_FUNCTION_ARGS)
 	char	   *sql;
 	char	   *quoted;
 	RawStmt    *raw;
+	Query	   *query;
 	Oid			relid;
 	int			nestlevel;
 	ErrorContextCallback callback;
@@ -355,7 +357,9 @@ kpi_create_metric(PG_FUNCTION_ARGS)
 	nestlevel = kpi_extend_search_path();
 	kpi_push_query(&callback, sql);
 	raw = kpi_parse_select(sql, "the definition of a metric");
-	analyze_definition(raw, sql, quoted);
+	query = analyze_definition(raw, sql, quoted);
+	if (!PG_ARGISNULL(ARG_MIN_GROUP_ROWS))
+		kpi_limit_small_groups(raw, query, PG_GETARG_INT32(ARG_MIN_GROUP_ROWS), quoted);
 	kpi_make_view(copyObject(name), list_make1(makeString(pstrdup(name->relname))),
 				  raw, sql, false);
 	kpi_pop_query();
@@ -429,11 +433,46 @@ check_published_source(Oid relid, Oid source)
 }
 
 /*
- * Give a metric a new definition.
+ * The limit on small groups that a metric has.
+ */
+static int
+min_group_rows(Oid relid)
+{
+	Oid			argtypes[] = {REGCLASSOID};
+	Datum		values[] = {ObjectIdGetDatum(relid)};
+	bool		none;
+	Datum		limit;
+
+	limit = kpi_registry_value("SELECT min_group_rows FROM kpi.metric_registry"
+							   " WHERE relid OPERATOR(pg_catalog.=) $1",
+							   1, argtypes, values, &none);
+	return none ? 0 : DatumGetInt32(limit);
+}
+
+/*
+ * The definition of a metric as SQL with every name qualified.
+ */
+static char *
+current_definition(Oid relid)
+{
+	int			nestlevel = kpi_begin_plain_text("pg_catalog");
+	char	   *sql = TextDatumGetCString(DirectFunctionCall1(pg_get_viewdef,
+															  ObjectIdGetDatum(relid)));
+
+	AtEOXact_GUC(true, nestlevel);
+	return sql;
+}
+
+/*
+ * Give a metric a new definition, or a new limit on small groups; what is NULL
+ * or negative stays.
  */
 static void
-redefine(Oid relid, const char *sql)
+redefine(Oid relid, const char *definition, int new_min_rows)
 {
+	int			old_min_rows = min_group_rows(relid);
+	int			min_rows = new_min_rows < 0 ? old_min_rows : new_min_rows;
+	const char *sql = definition ? definition : current_definition(relid);
 	int			nestlevel = kpi_extend_search_path();
 	char	   *name = kpi_relation_name(relid);
 	ErrorContextCallback callback;
@@ -443,9 +482,12 @@ redefine(Oid relid, const char *sql)
 
 	kpi_push_query(&callback, sql);
 	raw = kpi_parse_select(sql, "the definition of a metric");
+	if (definition == NULL && old_min_rows > 0)
+		kpi_unlimit_small_groups(raw);
 	query = analyze_definition(raw, sql, name);
 	check_same_type(relid, query);
 	check_published_source(relid, kpi_flatten_query(relid, query)->source);
+	kpi_limit_small_groups(raw, query, min_rows, name);
 
 	relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
 							get_rel_name(relid), -1);
@@ -473,13 +515,11 @@ kpi_alter_metric(PG_FUNCTION_ARGS)
 	kpi_check_owner(relid);
 	check_metadata(fcinfo);
 
-	if (!PG_ARGISNULL(ARG_DEFINITION))
-		redefine(relid, text_to_cstring(PG_GETARG_TEXT_PP(ARG_DEFINITION)));
+	if (!PG_ARGISNULL(ARG_DEFINITION) || !PG_ARGISNULL(ARG_MIN_GROUP_ROWS))
+		redefine(relid, kpi_text_argument(fcinfo, ARG_DEFINITION),
+				 PG_ARGISNULL(ARG_MIN_GROUP_ROWS) ? -1 : PG_GETARG_INT32(ARG_MIN_GROUP_ROWS));
 	write_registry(fcinfo, relid);
 	refresh_comments(fcinfo, relid);
-
-	/* min_group_rows is part of what plans were made from */
-	CacheInvalidateRelcacheByRelid(relid);
 	kpi_change_owner(relid, kpi_text_argument(fcinfo, ARG_OWNER));
 
 	PG_RETURN_OID(relid);
@@ -587,6 +627,9 @@ forget_body(void *arg)
 		" AND d.objid OPERATOR(pg_catalog.=) r.relid AND d.objsubid OPERATOR(pg_catalog.=) 0",
 		"DELETE FROM kpi.metric_view_registry AS r USING pg_catalog.pg_event_trigger_dropped_objects() AS d"
 		" WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+		" AND d.objid OPERATOR(pg_catalog.=) r.relid AND d.objsubid OPERATOR(pg_catalog.=) 0",
+		"DELETE FROM kpi.protection_registry AS r USING pg_catalog.pg_event_trigger_dropped_objects() AS d"
+		" WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
 		" AND d.objid OPERATOR(pg_catalog.=) r.relid AND d.objsubid OPERATOR(pg_catalog.=) 0"
 	};
 
@@ -595,7 +638,8 @@ forget_body(void *arg)
 }
 
 /*
- * Event trigger on sql_drop: forget the registry rows of dropped views.
+ * Event trigger on sql_drop: forget the registry rows of dropped views and
+ * tables.
  *
  * A failure must not stand in the way of anybody's DROP: it becomes a warning,
  * and what is left behind names no relation and shows up nowhere.

@@ -24,7 +24,7 @@ COMMENT ON COLUMN kpi.metric_registry.tags IS 'words to group metrics by';
 COMMENT ON COLUMN kpi.metric_registry.synonyms IS 'other names that people use for the metric';
 COMMENT ON COLUMN kpi.metric_registry.direction IS 'up or down: where the value should move';
 COMMENT ON COLUMN kpi.metric_registry.min_group_rows IS
-	'groups of fewer source rows than this have no value; 0 is no limit';
+	'groups of fewer rows than this have no value, by the view''s own definition; 0 is no limit';
 SELECT pg_catalog.pg_extension_config_dump('kpi.metric_registry', '');
 
 CREATE FUNCTION kpi.create_metric(

@@ -294,7 +294,7 @@ find_unprotected(void)
 					" AND NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS y"
 					"  WHERE y.polrelid OPERATOR(pg_catalog.=) c.oid"
 					"  AND y.polname::pg_catalog.text OPERATOR(pg_catalog.=) ('kpi_scope_' OPERATOR(pg_catalog.||) p.dimension))",
-					true, 0) != SPI_OK_SELECT)
+					false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read protections");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{

@@ -1,0 +1,17 @@
+/*
+ * smallgroups.h
+ *		Metrics that have no value for groups of few rows (S5).
+ *
+ * src/metric/smallgroups.h
+ */
+#ifndef KPI_METRIC_SMALLGROUPS_H
+#define KPI_METRIC_SMALLGROUPS_H
+
+#include "nodes/parsenodes.h"
+
+extern void kpi_limit_small_groups(RawStmt *raw, Query *query, int min_rows,
+								   const char *name);
+extern void kpi_unlimit_small_groups(RawStmt *raw);
+extern Node *kpi_without_small_group_limit(Node *expr);
+
+#endif							/* KPI_METRIC_SMALLGROUPS_H */
