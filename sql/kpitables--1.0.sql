@@ -1,9 +1,13 @@
 \echo Use "CREATE EXTENSION kpitables" to load this file. \quit
 
+-- Nothing that somebody put into another schema may stand for what is meant.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- No IF NOT EXISTS: where somebody made a schema of this name before, the
 -- installation fails rather than trust what stands in it.
 CREATE SCHEMA kpi;
 COMMENT ON SCHEMA kpi IS 'kpitables: governed metrics';
+REVOKE ALL ON SCHEMA kpi FROM PUBLIC;
 GRANT USAGE ON SCHEMA kpi TO PUBLIC;
 -- catalog: what the other components stand on
 
@@ -27,6 +31,7 @@ CREATE TABLE kpi.dimension_registry (
 	admin		regrole,
 	CHECK ((relid IS NULL) = (owner IS NOT NULL))
 );
+REVOKE ALL ON kpi.dimension_registry FROM PUBLIC;
 COMMENT ON TABLE kpi.dimension_registry IS
 	'dimensions that rows are scoped by; read kpi.scope_dimensions, write by kpi.create_dimension()';
 COMMENT ON COLUMN kpi.dimension_registry.name IS 'name of the dimension';
@@ -48,6 +53,7 @@ CREATE TABLE kpi.scope_grant (
 	granted_at	timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (dimension, grantee, level, valid_until)
 );
+REVOKE ALL ON kpi.scope_grant FROM PUBLIC;
 COMMENT ON TABLE kpi.scope_grant IS
 	'scopes of roles; read kpi.scopes or kpi.my_scope(), write by kpi.grant_scope()';
 COMMENT ON COLUMN kpi.scope_grant.grantee IS 'the role that has the scope';
@@ -68,6 +74,7 @@ CREATE TABLE kpi.protection_registry (
 	writes		boolean NOT NULL,
 	PRIMARY KEY (relid, dimension)
 );
+REVOKE ALL ON kpi.protection_registry FROM PUBLIC;
 COMMENT ON TABLE kpi.protection_registry IS
 	'tables that obey scopes; read kpi.protections, write by kpi.protect()';
 COMMENT ON COLUMN kpi.protection_registry.relid IS 'the table';
@@ -278,6 +285,7 @@ COMMENT ON COLUMN kpi.protections.dimension IS 'the dimension that scopes it';
 COMMENT ON COLUMN kpi.protections.expression IS 'the policy''s condition';
 COMMENT ON COLUMN kpi.protections.writes IS 'do writes obey, too?';
 
+REVOKE ALL ON kpi.scope_dimensions, kpi.scopes, kpi.protections FROM PUBLIC;
 GRANT SELECT ON kpi.scope_dimensions, kpi.scopes, kpi.protections TO PUBLIC;
 -- metric: defining metrics and publishing them in metric views
 
@@ -294,6 +302,7 @@ CREATE TABLE kpi.metric_registry (
 	direction		text CHECK (direction IN ('up', 'down')),
 	min_group_rows	integer NOT NULL DEFAULT 0 CHECK (min_group_rows >= 0)
 );
+REVOKE ALL ON kpi.metric_registry FROM PUBLIC;
 COMMENT ON TABLE kpi.metric_registry IS
 	'metadata of metrics, one row a metric; read kpi.metrics, write by kpi.alter_metric()';
 COMMENT ON COLUMN kpi.metric_registry.relid IS 'the view that is the metric';
@@ -386,6 +395,7 @@ CREATE TABLE kpi.metric_view_registry (
 	tags			text[] NOT NULL DEFAULT '{}',
 	time_dimension	smallint
 );
+REVOKE ALL ON kpi.metric_view_registry FROM PUBLIC;
 COMMENT ON TABLE kpi.metric_view_registry IS
 	'metadata of metric views, one row a view; read kpi.metric_views, write by kpi.alter_metric_view()';
 COMMENT ON COLUMN kpi.metric_view_registry.relid IS 'the view';
@@ -680,6 +690,7 @@ COMMENT ON COLUMN kpi.measures.format IS 'display format for clients';
 COMMENT ON COLUMN kpi.measures.direction IS 'up or down: where the value should move';
 COMMENT ON COLUMN kpi.measures.additivity IS 'count, additive, semi-additive or non-additive';
 
+REVOKE ALL ON kpi.metrics, kpi.metric_views, kpi.dimensions, kpi.measures FROM PUBLIC;
 GRANT SELECT ON kpi.metrics, kpi.metric_views, kpi.dimensions, kpi.measures TO PUBLIC;
 -- measure: reading metrics at any grouping
 

@@ -19,6 +19,7 @@
 #include "parser/parsetree.h"
 #include "parser/parse_relation.h"
 #include "storage/lockdefs.h"
+#include "utils/lsyscache.h"
 
 #if PG_VERSION_NUM < 150000
 #error "kpitables needs PostgreSQL 15 or newer"
@@ -95,9 +96,9 @@ kpi_compat_check_as_user(Query *query, RangeTblEntry *rte)
 }
 
 /*
- * Append an entry for a view that the query depends on but does not scan, as
+ * Append an entry for a relation that the query depends on but does not scan, as
  * the rewriter leaves one for every view that it expands: the plan then locks
- * the view, is invalidated with it, and checks SELECT on the columns named.
+ * the relation, is invalidated with it, and checks SELECT on the columns named.
  */
 static inline void
 kpi_compat_add_placeholder(Query *query, Oid relid, const char *name,
@@ -107,7 +108,8 @@ kpi_compat_add_placeholder(Query *query, Oid relid, const char *name,
 
 	rte->rtekind = RTE_RELATION;
 	rte->relid = relid;
-	rte->relkind = RELKIND_VIEW;
+	rte->relkind = get_rel_relkind(relid);
+	rte->inh = false;
 	rte->rellockmode = AccessShareLock;
 	rte->eref = makeAlias(name, NIL);
 	rte->inFromCl = false;

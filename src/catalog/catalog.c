@@ -209,6 +209,21 @@ kpi_is_marker(Node *node, Oid *metric)
 }
 
 /*
+ * Does an expression hold a marker anywhere?
+ */
+bool
+kpi_holds_marker(Node *node, void *context)
+{
+	const KpiObjects *kpi = kpi_objects();
+
+	if (node == NULL || kpi == NULL)
+		return false;
+	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid == kpi->marker)
+		return true;
+	return expression_tree_walker(node, kpi_holds_marker, context);
+}
+
+/*
  * The qualified name of a relation, quoted as needed, for messages and SQL.
  */
 char *

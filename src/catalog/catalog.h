@@ -26,6 +26,7 @@ extern const KpiObjects *kpi_require_objects(void);
 
 /* markers */
 extern bool kpi_is_marker(Node *node, Oid *metric);
+extern bool kpi_holds_marker(Node *node, void *context);
 extern Node *kpi_strip_coercions(Node *node);
 
 /* names */

@@ -247,11 +247,8 @@ check_condition(QueryLevel *level, Node *condition)
 static void
 check_path_filters(Origin *origin)
 {
-	ListCell   *lc;
-
-	foreach(lc, origin->path)
+	for (PathStep *step = origin->path; step != NULL; step = step->next)
 	{
-		PathStep   *step = lfirst(lc);
 		Origin		found;
 
 		if (kpi_find_measure(step->level, (Node *) step->level->query->jointree, &found))
@@ -367,14 +364,16 @@ add_placeholder(Rewrite *rewrite, Query *query, Oid relid, Oid check_as_user,
 
 /*
  * Tie a metric view's query to a metric that it evaluates: check that both read
- * the same relation, and leave what the plan depends on.  Returns the entry of
+ * the same relation and agree on the type, and leave what the plan depends on.  Returns the entry of
  * the source in the query.
  */
 static int
-bind_metric(Rewrite *rewrite, Query *query, MetricDefinition *definition)
+bind_metric(Rewrite *rewrite, Query *query, TargetEntry *tle,
+			MetricDefinition *definition)
 {
 	int			rti = kpi_single_from_entry(query);
 	RangeTblEntry *source = rti > 0 ? rt_fetch(rti, query->rtable) : NULL;
+	Oid			type;
 	Oid			user;
 	ListCell   *lc;
 
@@ -386,6 +385,17 @@ bind_metric(Rewrite *rewrite, Query *query, MetricDefinition *definition)
 						kpi_relation_name(definition->metric)),
 				 errhint("Create the metric view again with kpi.create_metric_view().")));
 
+	/* a marker that somebody wrote by hand may promise anything */
+	type = exprType(kpi_strip_coercions((Node *) tle->expr));
+	if (type != exprType(definition->expr))
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
+				 errmsg("column \"%s\" has type %s, but metric %s has type %s",
+						tle->resname, format_type_be(type),
+						kpi_relation_name(definition->metric),
+						format_type_be(exprType(definition->expr))),
+				 errhint("Create the metric view again with kpi.create_metric_view().")));
+
 	user = kpi_compat_check_as_user(query, source);
 	add_placeholder(rewrite, query, definition->metric, user,
 					bms_make_singleton(1 - FirstLowInvalidHeapAttributeNumber));
@@ -393,8 +403,7 @@ bind_metric(Rewrite *rewrite, Query *query, MetricDefinition *definition)
 	{
 		DefinitionRead *read = lfirst(lc);
 
-		add_placeholder(rewrite, query, read->relid,
-						OidIsValid(read->check_as_user) ? read->check_as_user : user,
+		add_placeholder(rewrite, query, read->relid, read->check_as_user,
 						read->columns);
 	}
 	return rti;
@@ -438,15 +447,9 @@ bind_mutator(Node *node, BindContext *context)
 static bool
 may_be_absent(Origin *origin)
 {
-	ListCell   *lc;
-
-	foreach(lc, origin->path)
-	{
-		PathStep   *step = lfirst(lc);
-
+	for (PathStep *step = origin->path; step != NULL; step = step->next)
 		if (kpi_is_nullable(step->level->query, step->varno))
 			return true;
-	}
 	return false;
 }
 
@@ -589,7 +592,7 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 
 	bind.rewrite = rewrite;
 	bind.view = origin.view->query;
-	bind.rti = bind_metric(rewrite, bind.view, definition);
+	bind.rti = bind_metric(rewrite, bind.view, origin.tle, definition);
 	bind.origin = &origin;
 	value = bind_mutator(definition->expr, &bind);
 
@@ -671,7 +674,7 @@ kpi_replace_markers(Rewrite *rewrite, int first)
 			Query	   *query = marker->level->query;
 			BindContext bind = {rewrite, query, 0, NULL};
 
-			bind.rti = bind_metric(rewrite, query, definition);
+			bind.rti = bind_metric(rewrite, query, marker->tle, definition);
 			if (kpi_sums_up(definition->expr))
 				value = bind_mutator(kpi_contribution(definition->expr), &bind);
 		}

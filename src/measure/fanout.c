@@ -107,6 +107,15 @@ not_distinct(Node *node)
 }
 
 /*
+ * Is an operator an equality, as indexes and grouping know it?
+ */
+static bool
+is_equality(Oid opno, Oid left_type)
+{
+	return op_mergejoinable(opno, left_type) || op_hashjoinable(opno, left_type);
+}
+
+/*
  * Take the equations from a condition.
  */
 static void
@@ -135,6 +144,7 @@ add_equations(Proof *proof, Node *quals, Bitmapset *nullable, Bitmapset *preserv
 		if (op == NULL && IsA(quals, OpExpr))
 			op = (OpExpr *) quals;
 		if (op == NULL || list_length(op->args) != 2 ||
+			!is_equality(op->opno, exprType(linitial(op->args))) ||
 			contain_volatile_functions(quals))
 			return;
 		equation = palloc0(sizeof(Equation));
@@ -466,14 +476,64 @@ function_has_unique_key(RangeTblEntry *rte, List *bound)
 }
 
 /*
+ * The entries beside it that a LATERAL entry refers to.
+ */
+static Bitmapset *
+lateral_references(RangeTblEntry *rte)
+{
+	switch (rte->rtekind)
+	{
+		case RTE_SUBQUERY:
+			return pull_varnos_of_level(NULL, (Node *) rte->subquery, 1);
+		case RTE_FUNCTION:
+			return pull_varnos(NULL, (Node *) rte->functions);
+		case RTE_TABLEFUNC:
+			return pull_varnos(NULL, (Node *) rte->tablefunc);
+		case RTE_VALUES:
+			return pull_varnos(NULL, (Node *) rte->values_lists);
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * The entries that an entry of a join stands for.
+ */
+static Bitmapset *
+join_members(Query *query, Bitmapset *entries)
+{
+	Bitmapset  *result = NULL;
+	int			rti = -1;
+
+	while ((rti = bms_next_member(entries, rti)) >= 0)
+	{
+		RangeTblEntry *rte = rt_fetch(rti, query->rtable);
+
+		if (rte->rtekind == RTE_JOIN)
+			result = bms_join(result,
+							  join_members(query, pull_varnos(NULL, (Node *) rte->joinaliasvars)));
+		else
+			result = bms_add_member(result, rti);
+	}
+	return result;
+}
+
+/*
  * Is the row of an entry determined by what is determined so far?
  */
 static bool
 entry_is_determined(Proof *proof, int rti)
 {
 	RangeTblEntry *rte = rt_fetch(rti, proof->level->query->rtable);
-	List	   *bound = bound_columns(proof, rti);
+	List	   *bound;
 	QueryLevel	child;
+
+	/* what it is computed from must be determined first */
+	if (!bms_is_subset(join_members(proof->level->query, lateral_references(rte)),
+					   proof->known))
+		return false;
+	bound = bound_columns(proof, rti);
+	child.rewrite = proof->level->rewrite;
 
 	switch (rte->rtekind)
 	{
@@ -561,16 +621,13 @@ at_most_one_row(QueryLevel *level, int fixed, List *given,
 void
 kpi_check_fan_out(Origin *origin)
 {
-	ListCell   *lc;
-
-	foreach(lc, origin->path)
+	for (PathStep *step = origin->path; step != NULL; step = step->next)
 	{
-		PathStep   *step = lfirst(lc);
 		int			culprit;
 		RangeTblEntry *rte;
 
 		if (at_most_one_row(step->level, step->varno, NIL,
-							foreach_current_index(lc) == 0, &culprit))
+							step == origin->path, &culprit))
 			continue;
 
 		rte = rt_fetch(culprit, step->level->query->rtable);

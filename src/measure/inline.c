@@ -17,7 +17,9 @@
 #include "access/transam.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
@@ -52,16 +54,18 @@ is_sql_function(RangeTblEntry *rte)
 
 /*
  * Replace a function in FROM by its query, if that is what the planner would do
- * and there is a measure in it.
+ * and there is a measure in it, or in a function that it calls in turn.
  */
-void
-kpi_inline_function(Rewrite *rewrite, RangeTblEntry *rte)
+static void
+inline_function(Rewrite *rewrite, RangeTblEntry *rte)
 {
 	PlannerInfo *root;
 	RangeTblEntry *call;
 	Query	   *query;
 	List	   *inval_items;
 	bool		depends_on_role;
+
+	check_stack_depth();
 
 	if (!is_sql_function(rte))
 		return;
@@ -75,6 +79,8 @@ kpi_inline_function(Rewrite *rewrite, RangeTblEntry *rte)
 	call = copyObject(rte);
 	call->functions = (List *) eval_const_expressions(root, (Node *) call->functions);
 	query = inline_set_returning_function(root, call);
+	if (query != NULL)
+		kpi_inline_functions(rewrite, query);
 	if (query != NULL && kpi_has_measures(query))
 	{
 		rte->rtekind = RTE_SUBQUERY;
@@ -88,4 +94,33 @@ kpi_inline_function(Rewrite *rewrite, RangeTblEntry *rte)
 	/* left to the planner, who will note all this again */
 	rewrite->glob->invalItems = inval_items;
 	rewrite->glob->dependsOnRole = depends_on_role;
+}
+
+/*
+ * Walker of kpi_inline_functions().
+ */
+static bool
+inline_functions_walker(Node *node, Rewrite *rewrite)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		if (((RangeTblEntry *) node)->rtekind == RTE_FUNCTION)
+			inline_function(rewrite, (RangeTblEntry *) node);
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, inline_functions_walker, rewrite,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, inline_functions_walker, rewrite);
+}
+
+/*
+ * Inline the SQL functions with measures in a query, at any depth.
+ */
+void
+kpi_inline_functions(Rewrite *rewrite, Query *query)
+{
+	(void) inline_functions_walker((Node *) query, rewrite);
 }

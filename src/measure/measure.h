@@ -10,6 +10,7 @@
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pathnodes.h"
+#include "utils/hsearch.h"
 
 #include "metric/definition.h"
 
@@ -31,22 +32,24 @@ typedef enum UngroupedMode
 extern int	kpi_carriers;
 extern int	kpi_ungrouped;
 
-/* A query and the queries around it, which its outer references mean */
-typedef struct QueryLevel
-{
-	Query	   *query;
-	struct QueryLevel *parent;
-} QueryLevel;
-
 /* One statement being rewritten */
 typedef struct Rewrite
 {
 	PlannerGlobal *glob;		/* collects what inlined functions depend on */
+	HTAB	   *origins;		/* of output columns followed so far */
 	List	   *definitions;	/* of MetricDefinition *, loaded so far */
 	List	   *placeholders;	/* of Placeholder *, added so far */
 	List	   *widened;		/* of WidenedEntry *, see origin.c */
 	List	   *markers;		/* of MarkerColumn *, all measure columns seen */
 } Rewrite;
+
+/* A query and the queries around it, which its outer references mean */
+typedef struct QueryLevel
+{
+	Query	   *query;
+	struct QueryLevel *parent;
+	Rewrite    *rewrite;
+} QueryLevel;
 
 /* A measure column of a metric view's query */
 typedef struct MarkerColumn
@@ -69,13 +72,14 @@ typedef struct PathStep
 {
 	QueryLevel *level;
 	int			varno;			/* the entry that leads to the next step */
+	struct PathStep *next;
 } PathStep;
 
 typedef struct Origin
 {
 	OriginKind	kind;
 	const char *name;			/* of the measure's column, for messages */
-	List	   *path;			/* of PathStep *, from the asking level down */
+	PathStep   *path;			/* from the asking level down */
 	QueryLevel *view;			/* the metric view's query, at the path's end */
 	TargetEntry *tle;			/* the marker's column in it */
 	Oid			metric;
@@ -112,6 +116,6 @@ extern Node *kpi_rewrite_condition(Rewrite *rewrite, QueryLevel *level,
 extern void kpi_rewrite_statement(Query *query, Rewrite *rewrite);
 
 /* inline.c */
-extern void kpi_inline_function(Rewrite *rewrite, RangeTblEntry *rte);
+extern void kpi_inline_functions(Rewrite *rewrite, Query *query);
 
 #endif							/* KPI_MEASURE_MEASURE_H */

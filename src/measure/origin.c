@@ -8,8 +8,9 @@
  * path, as additional output columns of each query on it.  No relation is added
  * to any query.
  *
- * The path is cut where the measure crosses something that changes which rows
+ * A measure has no value where it crosses something that changes which rows
  * there are, or how often: that is its barrier, and M7 has no value for it.
+ * (Steps are shared between paths and never changed.)
  *
  * src/measure/origin.c
  */
@@ -36,7 +37,20 @@ typedef struct WidenedEntry
 	int			ncolumns;		/* that it had */
 } WidenedEntry;
 
-static void follow_var(QueryLevel *level, Var *var, Origin *origin);
+/* An output column of a query, and where it comes from */
+typedef struct OutputKey
+{
+	Query	   *query;
+	int			attno;
+} OutputKey;
+
+typedef struct OutputOrigin
+{
+	OutputKey	key;
+	Origin		origin;
+} OutputOrigin;
+
+static Origin follow_var(QueryLevel *level, Var *var);
 
 /*
  * Does a query aggregate?
@@ -75,8 +89,6 @@ limits(Node *node, bool zero_is_none)
 static const char *
 barrier_of(Query *query)
 {
-	if (query->commandType != CMD_SELECT)
-		return "a data-modifying statement";
 	if (query->setOperations != NULL)
 		return "a set operation";
 	if (kpi_is_aggregated(query))
@@ -124,16 +136,6 @@ kpi_entry_query(QueryLevel *level, RangeTblEntry *rte, QueryLevel **parent)
 			return castNode(Query, cte->ctequery);
 	}
 	return NULL;
-}
-
-/*
- * Remember the first barrier on the way.
- */
-static void
-note_barrier(Origin *origin, const char *barrier)
-{
-	if (origin->barrier == NULL)
-		origin->barrier = barrier;
 }
 
 /* Search of an expression for measures, see kpi_find_measure */
@@ -227,130 +229,164 @@ kpi_find_measure_or_row(QueryLevel *level, Node *node, Origin *origin)
 }
 
 /*
- * Does any of the expressions that make a column read a measure?  Then the
- * column is a value of a row.
+ * A column computed by an expression: if that reads a measure, the column is a
+ * value of a row.
  */
-static void
-follow_expression(QueryLevel *level, Node *expr, Origin *origin)
+static Origin
+follow_expression(QueryLevel *level, Node *expr)
 {
-	Origin		found;
+	Origin		origin = {0};
 
-	if (kpi_find_measure(level, expr, &found))
-	{
-		*origin = found;
-		origin->kind = ORIGIN_ROW_VALUE;
-	}
+	if (kpi_find_measure(level, expr, &origin))
+		origin.kind = ORIGIN_ROW_VALUE;
+	return origin;
 }
 
 /*
  * Follow a column of a set operation: into every branch, for the measure may be
  * in any.
  */
-static void
-follow_branches(QueryLevel *level, Node *node, AttrNumber attno, Origin *origin)
+static Origin
+follow_branches(QueryLevel *level, Node *node, AttrNumber attno)
 {
-	if (origin->kind != ORIGIN_OTHER)
-		return;
+	Origin		origin;
+	Var		   *var;
+
 	if (IsA(node, SetOperationStmt))
 	{
-		follow_branches(level, ((SetOperationStmt *) node)->larg, attno, origin);
-		follow_branches(level, ((SetOperationStmt *) node)->rarg, attno, origin);
+		origin = follow_branches(level, ((SetOperationStmt *) node)->larg, attno);
+		if (origin.kind == ORIGIN_OTHER)
+			origin = follow_branches(level, ((SetOperationStmt *) node)->rarg, attno);
+		return origin;
 	}
-	else
-	{
-		Var		   *var = makeVar(((RangeTblRef *) node)->rtindex, attno,
-								  UNKNOWNOID, -1, InvalidOid, 0);
-		Origin		branch = *origin;
-
-		follow_var(level, var, &branch);
-		if (branch.kind != ORIGIN_OTHER)
-			*origin = branch;
-	}
+	var = makeVar(((RangeTblRef *) node)->rtindex, attno, UNKNOWNOID, -1, InvalidOid, 0);
+	return follow_var(level, var);
 }
 
 /*
- * Follow an output column of a query.
+ * Follow an output column of a query that has it.
  */
-static void
-follow_output(QueryLevel *level, AttrNumber attno, Origin *origin)
+static Origin
+compute_output_origin(QueryLevel *level, TargetEntry *tle)
 {
-	TargetEntry *tle = get_tle_by_resno(level->query->targetList, attno);
+	Origin		origin = {0};
 	Node	   *expr;
 
-	if (tle == NULL)
-		return;
-	note_barrier(origin, barrier_of(level->query));
+	/* what a data-modifying statement returns has been stored: it is a value */
+	if (level->query->commandType != CMD_SELECT)
+		return origin;
+
 	if (level->query->setOperations != NULL)
+		origin = follow_branches(level, level->query->setOperations, tle->resno);
+	else if (kpi_is_marker((Node *) tle->expr, &origin.metric))
 	{
-		follow_branches(level, level->query->setOperations, attno, origin);
-		return;
+		origin.kind = ORIGIN_MEASURE;
+		origin.name = tle->resname;
+		origin.view = level;
+		origin.tle = tle;
 	}
-
-	if (kpi_is_marker((Node *) tle->expr, &origin->metric))
-	{
-		origin->kind = ORIGIN_MEASURE;
-		origin->view = level;
-		origin->tle = tle;
-		if (origin->name == NULL)
-			origin->name = tle->resname;
-		return;
-	}
-
-	expr = kpi_strip_coercions((Node *) tle->expr);
-	if (IsA(expr, Var))
-		follow_var(level, (Var *) expr, origin);
 	else
-		follow_expression(level, expr, origin);
+	{
+		expr = kpi_strip_coercions((Node *) tle->expr);
+		if (IsA(expr, Var))
+			origin = follow_var(level, (Var *) expr);
+		else
+			origin = follow_expression(level, expr);
+	}
+
+	/* the outermost barrier is the one that its user can see */
+	if (origin.kind != ORIGIN_OTHER && barrier_of(level->query) != NULL)
+		origin.barrier = barrier_of(level->query);
+	return origin;
 }
 
 /*
- * Cut the path back to the level that an outer reference means.
+ * Follow an output column of a query.  Each is followed once a statement: select
+ * lists of views over views ask for the same ones again and again.
  */
-static QueryLevel *
-outer_level(QueryLevel *level, Index up, Origin *origin)
+static Origin
+follow_output(QueryLevel *level, AttrNumber attno)
 {
-	List	   *path = NIL;
-	ListCell   *lc;
+	TargetEntry *tle = get_tle_by_resno(level->query->targetList, attno);
+	Origin		none = {0};
+	OutputKey	key;
+	OutputOrigin *output;
+	bool		found;
 
-	if (up == 0)
-		return level;
-	for (; up > 0 && level != NULL; up--)
-		level = level->parent;
-	if (level == NULL)
-		return NULL;
+	if (tle == NULL)
+		return none;
 
-	foreach(lc, origin->path)
+	if (level->rewrite->origins == NULL)
 	{
-		PathStep   *step = lfirst(lc);
+		HASHCTL		ctl;
 
-		if (step->level->query == level->query)
-		{
-			origin->path = path;
-			return level;
-		}
-		path = lappend(path, step);
+		ctl.keysize = sizeof(OutputKey);
+		ctl.entrysize = sizeof(OutputOrigin);
+		ctl.hcxt = CurrentMemoryContext;
+		level->rewrite->origins = hash_create("kpitables origins", 64, &ctl,
+											  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
+	memset(&key, 0, sizeof(key));
+	key.query = level->query;
+	key.attno = attno;
+	output = hash_search(level->rewrite->origins, &key, HASH_FIND, NULL);
+	if (output == NULL)
+	{
+		Origin		origin = compute_output_origin(level, tle);
 
-	/* it leads out of the query that asks */
-	note_barrier(origin, "the boundary of a subquery");
-	return level;
+		output = hash_search(level->rewrite->origins, &key, HASH_ENTER, &found);
+		output->origin = origin;
+	}
+	return output->origin;
+}
+
+/*
+ * Follow a column of a subquery or CTE entry.  The step into it goes before the
+ * path inside, unless that begins outside: then the column was an outer
+ * reference, to a level that is on the path already.
+ */
+static Origin
+follow_entry(QueryLevel *level, RangeTblEntry *rte, Var *var)
+{
+	QueryLevel *child = palloc(sizeof(QueryLevel));
+	Origin		origin = {0};
+	PathStep   *step;
+
+	child->rewrite = level->rewrite;
+	child->query = kpi_entry_query(level, rte, &child->parent);
+	if (child->query == NULL)
+		return origin;
+
+	origin = follow_output(child, var->varattno);
+	if (origin.kind == ORIGIN_OTHER ||
+		(origin.path != NULL && origin.path->level->query != child->query))
+		return origin;
+
+	step = palloc(sizeof(PathStep));
+	step->level = level;
+	step->varno = var->varno;
+	step->next = origin.path;
+	origin.path = step;
+	return origin;
 }
 
 /*
  * Follow a Var of a level.
  */
-static void
-follow_var(QueryLevel *level, Var *var, Origin *origin)
+static Origin
+follow_var(QueryLevel *level, Var *var)
 {
+	Origin		origin = {0};
 	RangeTblEntry *rte;
 	ListCell   *lc;
 
 	check_stack_depth();
 
-	level = outer_level(level, var->varlevelsup, origin);
+	for (Index i = 0; i < var->varlevelsup && level != NULL; i++)
+		level = level->parent;
 	if (level == NULL || var->varattno <= 0 ||
 		var->varno <= 0 || var->varno > list_length(level->query->rtable))
-		return;
+		return origin;
 	rte = rt_fetch(var->varno, level->query->rtable);
 
 	switch (rte->rtekind)
@@ -361,41 +397,31 @@ follow_var(QueryLevel *level, Var *var, Origin *origin)
 
 				alias = kpi_strip_coercions(alias);
 				if (alias != NULL && IsA(alias, Var))
-					follow_var(level, (Var *) alias, origin);
+					origin = follow_var(level, (Var *) alias);
 				else if (alias != NULL)
-					follow_expression(level, alias, origin);
-				return;
+					origin = follow_expression(level, alias);
+				break;
 			}
 		case RTE_SUBQUERY:
 		case RTE_CTE:
-			{
-				QueryLevel *child = palloc(sizeof(QueryLevel));
-				PathStep   *step = palloc(sizeof(PathStep));
-
-				child->query = kpi_entry_query(level, rte, &child->parent);
-				if (child->query == NULL)
-					return;
-				step->level = level;
-				step->varno = var->varno;
-				origin->path = lappend(list_copy(origin->path), step);
-				follow_output(child, var->varattno, origin);
-				return;
-			}
+			origin = follow_entry(level, rte, var);
+			break;
 		case RTE_VALUES:
 			foreach(lc, rte->values_lists)
 			{
 				List	   *row = lfirst(lc);
 
-				if (origin->kind == ORIGIN_OTHER && var->varattno <= list_length(row))
-					follow_expression(level, list_nth(row, var->varattno - 1), origin);
+				if (origin.kind == ORIGIN_OTHER && var->varattno <= list_length(row))
+					origin = follow_expression(level, list_nth(row, var->varattno - 1));
 			}
-			return;
+			break;
 		case RTE_FUNCTION:
-			follow_expression(level, (Node *) rte->functions, origin);
-			return;
+			origin = follow_expression(level, (Node *) rte->functions);
+			break;
 		default:
-			return;
+			break;
 	}
+	return origin;
 }
 
 /*
@@ -409,8 +435,13 @@ kpi_origin_of_var(QueryLevel *level, Var *var)
 
 	for (; local.varlevelsup > 0 && level != NULL; local.varlevelsup--)
 		level = level->parent;
-	if (level != NULL)
-		follow_var(level, &local, &origin);
+	if (level == NULL)
+		return origin;
+
+	origin = follow_var(level, &local);
+	if (origin.kind != ORIGIN_OTHER && origin.barrier == NULL &&
+		origin.path != NULL && origin.path->level->query != level->query)
+		origin.barrier = "the boundary of a subquery";
 	return origin;
 }
 
@@ -422,8 +453,7 @@ kpi_find_output_measure(QueryLevel *level, AttrNumber attno, Origin *origin)
 {
 	ListCell   *lc;
 
-	memset(origin, 0, sizeof(Origin));
-	follow_output(level, attno, origin);
+	*origin = follow_output(level, attno);
 	if (origin->kind != ORIGIN_OTHER)
 		return true;
 
@@ -431,14 +461,18 @@ kpi_find_output_measure(QueryLevel *level, AttrNumber attno, Origin *origin)
 	foreach(lc, level->query->rtable)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-		QueryLevel	branch = {rte->subquery, level};
+		QueryLevel *branch;
 		TargetEntry *tle;
 
 		if (rte->rtekind != RTE_SUBQUERY)
 			continue;
-		tle = get_tle_by_resno(branch.query->targetList, attno);
+		branch = palloc(sizeof(QueryLevel));
+		branch->query = rte->subquery;
+		branch->parent = level;
+		branch->rewrite = level->rewrite;
+		tle = get_tle_by_resno(branch->query->targetList, attno);
 		if (tle != NULL && IsA(tle->expr, Var) && ((Var *) tle->expr)->varattno == 0 &&
-			kpi_find_measure_or_row(&branch, (Node *) tle->expr, origin))
+			kpi_find_measure_or_row(branch, (Node *) tle->expr, origin))
 			return true;
 	}
 	return false;
@@ -651,22 +685,27 @@ export_step(Rewrite *rewrite, QueryLevel *level, int varno, Query *query, Node *
 }
 
 /*
- * Bring an expression of the metric view's query up to the level that asked,
- * along the measure's path.
+ * Bring an expression of the metric view's query up along a path.
+ */
+static Node *
+export_along(Rewrite *rewrite, PathStep *step, Query *view, Node *expr)
+{
+	check_stack_depth();
+
+	if (step == NULL)
+		return expr;
+	expr = export_along(rewrite, step->next, view, expr);
+	return (Node *) export_step(rewrite, step->level, step->varno,
+								step->next ? step->next->level->query : view, expr);
+}
+
+/*
+ * Bring an expression of the metric view's query up to the level that asked.
  */
 Var *
 kpi_export(Rewrite *rewrite, Origin *origin, Node *expr)
 {
-	Query	   *query = origin->view->query;
-
-	for (int i = list_length(origin->path) - 1; i >= 0; i--)
-	{
-		PathStep   *step = list_nth(origin->path, i);
-
-		expr = (Node *) export_step(rewrite, step->level, step->varno, query, expr);
-		query = step->level->query;
-	}
-	return castNode(Var, expr);
+	return castNode(Var, export_along(rewrite, origin->path, origin->view->query, expr));
 }
 
 /*

@@ -91,26 +91,6 @@ kpi_has_measures(Query *query)
 }
 
 /*
- * Walker that inlines the SQL functions with measures, and those in these.
- */
-static bool
-inline_functions_walker(Node *node, Rewrite *rewrite)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, RangeTblEntry))
-	{
-		if (((RangeTblEntry *) node)->rtekind == RTE_FUNCTION)
-			kpi_inline_function(rewrite, (RangeTblEntry *) node);
-		return false;
-	}
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, inline_functions_walker, rewrite,
-								 QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, inline_functions_walker, rewrite);
-}
-
-/*
  * Raise the error for a measure that stands unevaluated in a query that
  * aggregates.
  */
@@ -459,6 +439,7 @@ rewrite_query(Rewrite *rewrite, Query *query, QueryLevel *parent, bool is_output
 
 	level->query = query;
 	level->parent = parent;
+	level->rewrite = rewrite;
 	if (query->setOperations != NULL)
 		check_set_operation(level, query->setOperations);
 
@@ -499,7 +480,7 @@ rewrite_query(Rewrite *rewrite, Query *query, QueryLevel *parent, bool is_output
 void
 kpi_rewrite_statement(Query *query, Rewrite *rewrite)
 {
-	(void) inline_functions_walker((Node *) query, rewrite);
+	kpi_inline_functions(rewrite, query);
 	if (!kpi_has_measures(query))
 		return;
 	rewrite_query(rewrite, query, NULL, true);

@@ -215,6 +215,10 @@ kpi_check_definition(Query *query, const char *name)
 				 errdetail("A metric is one expression.")));
 	tle = linitial_node(TargetEntry, query->targetList);
 
+	if (kpi_holds_marker((Node *) tle->expr, NULL) ||
+		kpi_holds_marker(query->jointree->quals, NULL))
+		refuse(name, "kpi.metric_column()",
+			   "That marks columns of metric views; write measure() of such a column.");
 	if (has_volatile_aggregate((Node *) tle->expr, NULL))
 		refuse(name, "an aggregate with a volatile function",
 			   "The same rows must give the same number each time; declare the aggregate's functions IMMUTABLE or STABLE if they are.");

@@ -195,7 +195,7 @@ typedef struct FlattenContext
 	MetricDefinition *result;
 	Node	   *filter;			/* the WHERE, over the source; or NULL */
 	List	   *stack;
-	Bitmapset  *columns;		/* of the metric view, that were used */
+	Bitmapset  *columns;		/* of the relation, that were used */
 } FlattenContext;
 
 /*
@@ -324,6 +324,8 @@ flatten_mutator(Node *node, FlattenContext *context)
 								 quote_identifier(get_rel_name(metric)))));
 			return view_column_to_source(column, &context->view.source_rti);
 		}
+		context->columns = bms_add_member(context->columns,
+										  var->varattno - FirstLowInvalidHeapAttributeNumber);
 
 		var = copyObject(var);
 		var->varno = var->varnosyn = 1;
@@ -357,7 +359,8 @@ flatten_aggregate(MetricDefinition *result, Query *query, Node *expr, List *stac
 	context.filter = flatten_mutator(query->jointree->quals, &context);
 	result->expr = flatten_mutator(expr, &context);
 
-	if (context.view.query != NULL)
+	/* whoever defined this answers for what it reads, here and in any metric view */
+	if (!bms_is_empty(context.columns))
 		result->reads = lappend(result->reads,
 								make_read(rte->relid,
 										  kpi_compat_check_as_user(query, rte),

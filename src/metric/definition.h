@@ -10,11 +10,11 @@
 #include "nodes/bitmapset.h"
 #include "nodes/parsenodes.h"
 
-/* A view that a definition is read through, with the privileges it needs */
+/* A relation that a definition reads, and as whom */
 typedef struct DefinitionRead
 {
 	Oid			relid;
-	Oid			check_as_user;	/* 0: as whoever reads the metric view's source */
+	Oid			check_as_user;	/* 0: as the current user */
 	Bitmapset  *columns;		/* offset as in RangeTblEntry.selectedCols */
 } DefinitionRead;
 
@@ -25,7 +25,7 @@ typedef struct MetricDefinition
 	Oid			source;			/* InvalidOid where components have several */
 	Node	   *expr;			/* over Var(1, attno) of the source; the WHERE
 								 * has become FILTER of every aggregate */
-	List	   *reads;			/* of DefinitionRead *: views passed on the way */
+	List	   *reads;			/* of DefinitionRead *, for their privileges */
 } MetricDefinition;
 
 /* A metric view's query taken apart */

@@ -32,6 +32,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
+#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -480,6 +481,9 @@ redefine(Oid relid, const char *definition, int new_min_rows)
 	Query	   *query;
 	RangeVar   *relation;
 
+	/* who is about to publish the metric goes first, and is then seen below */
+	LockRelationOid(relid, AccessExclusiveLock);
+
 	kpi_push_query(&callback, sql);
 	raw = kpi_parse_select(sql, "the definition of a metric");
 	if (definition == NULL && old_min_rows > 0)
@@ -616,25 +620,31 @@ kpi_metric_source(PG_FUNCTION_ARGS)
 }
 
 /*
- * Body of kpi_forget_dropped().
+ * Body of kpi_forget_dropped().  The registries are touched only if something
+ * was dropped that they may hold.
  */
 static void
 forget_body(void *arg)
 {
-	static const char *const statements[] = {
-		"DELETE FROM kpi.metric_registry AS r USING pg_catalog.pg_event_trigger_dropped_objects() AS d"
-		" WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
-		" AND d.objid OPERATOR(pg_catalog.=) r.relid AND d.objsubid OPERATOR(pg_catalog.=) 0",
-		"DELETE FROM kpi.metric_view_registry AS r USING pg_catalog.pg_event_trigger_dropped_objects() AS d"
-		" WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
-		" AND d.objid OPERATOR(pg_catalog.=) r.relid AND d.objsubid OPERATOR(pg_catalog.=) 0",
-		"DELETE FROM kpi.protection_registry AS r USING pg_catalog.pg_event_trigger_dropped_objects() AS d"
-		" WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
-		" AND d.objid OPERATOR(pg_catalog.=) r.relid AND d.objsubid OPERATOR(pg_catalog.=) 0"
-	};
+	static const char *const kinds[] = {"view", "view", "table"};
+	static const char *const registries[] = {"metric_registry", "metric_view_registry",
+	"protection_registry"};
 
-	for (int i = 0; i < lengthof(statements); i++)
-		kpi_registry_execute(statements[i], 0, NULL, NULL, NULL);
+	for (int i = 0; i < lengthof(registries); i++)
+	{
+		Oid			argtypes[] = {TEXTOID};
+		Datum		values[] = {CStringGetTextDatum(kinds[i])};
+
+		if (kpi_registry_execute("SELECT FROM pg_catalog.pg_event_trigger_dropped_objects() AS d"
+								 " WHERE d.object_type OPERATOR(pg_catalog.=) $1",
+								 1, argtypes, values, NULL) > 0)
+			kpi_registry_execute(psprintf("DELETE FROM " KPI_SCHEMA ".%s AS r"
+										  " USING pg_catalog.pg_event_trigger_dropped_objects() AS d"
+										  " WHERE d.object_type OPERATOR(pg_catalog.=) $1"
+										  " AND d.objid OPERATOR(pg_catalog.=) r.relid",
+										  registries[i]),
+								 1, argtypes, values, NULL);
+	}
 }
 
 /*

@@ -13,6 +13,7 @@ CREATE TABLE kpi.metric_registry (
 	direction		text CHECK (direction IN ('up', 'down')),
 	min_group_rows	integer NOT NULL DEFAULT 0 CHECK (min_group_rows >= 0)
 );
+REVOKE ALL ON kpi.metric_registry FROM PUBLIC;
 COMMENT ON TABLE kpi.metric_registry IS
 	'metadata of metrics, one row a metric; read kpi.metrics, write by kpi.alter_metric()';
 COMMENT ON COLUMN kpi.metric_registry.relid IS 'the view that is the metric';

@@ -33,6 +33,7 @@
 #include "parser/parse_coerce.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -78,30 +79,46 @@ typedef struct Metadata
 } Metadata;
 
 /*
+ * Raise the error for an element of an array argument that is not what it
+ * should be.
+ */
+static void
+report_invalid(const char *text, const char *what, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_SYNTAX_ERROR),
+			 errmsg("invalid %s \"%s\"", what, text),
+			 errhint("%s", hint)));
+}
+
+/*
  * Parse "expression [AS name]", and nothing else, into one target.
  */
 static ResTarget *
-parse_target(const char *text, const char *what)
+parse_target(const char *text, const char *what, const char *hint)
 {
 	char	   *sql = psprintf("SELECT %s", text);
 	ErrorContextCallback callback;
+	List	   *parsed;
 	SelectStmt *select;
-	SelectStmt	plain;
+	SelectStmt	rest;
 	SelectStmt *empty = makeNode(SelectStmt);
 
 	kpi_push_query(&callback, sql);
-	select = (SelectStmt *) kpi_parse_select(sql, what)->stmt;
+	parsed = pg_parse_query(sql);
 	kpi_pop_query();
 
+	select = (SelectStmt *) (parsed ? linitial_node(RawStmt, parsed)->stmt : NULL);
+	if (list_length(parsed) != 1 || !IsA(select, SelectStmt) ||
+		list_length(select->targetList) != 1)
+		report_invalid(text, what, hint);
+
 	/* with its target taken away, nothing may be left of the statement */
-	plain = *select;
-	plain.targetList = NIL;
-	empty->limitOption = plain.limitOption;
-	if (list_length(select->targetList) != 1 || !equal(&plain, empty))
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("invalid %s \"%s\"", what, text),
-				 errhint("Write a column, or \"expression AS name\".")));
+	rest = *select;
+	rest.targetList = NIL;
+	empty->limitOption = rest.limitOption;
+	if (!equal(&rest, empty))
+		report_invalid(text, what, hint);
 	return linitial_node(ResTarget, select->targetList);
 }
 
@@ -112,25 +129,17 @@ parse_target(const char *text, const char *what)
 static List *
 parse_alias(const char *text, const char *what, char **alias)
 {
-	ResTarget  *target = parse_target(text, what);
+	const char *hint = "Write a name, or \"name AS name\".";
+	ResTarget  *target = parse_target(text, what, hint);
 	ListCell   *lc;
 
 	*alias = target->name;
-	if (IsA(target->val, ColumnRef))
-	{
-		List	   *names = ((ColumnRef *) target->val)->fields;
-
-		foreach(lc, names)
-			if (!IsA(lfirst(lc), String))
-				break;
-		if (lc == NULL && target->indirection == NIL)
-			return names;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_SYNTAX_ERROR),
-			 errmsg("invalid %s \"%s\"", what, text),
-			 errhint("Write a name, or \"name AS name\".")));
-	return NIL;
+	if (!IsA(target->val, ColumnRef) || target->indirection != NIL)
+		report_invalid(text, what, hint);
+	foreach(lc, ((ColumnRef *) target->val)->fields)
+		if (!IsA(lfirst(lc), String))
+			report_invalid(text, what, hint);
+	return ((ColumnRef *) target->val)->fields;
 }
 
 /*
@@ -205,7 +214,8 @@ analyze_over_source(Draft *draft, const char *targets)
 static void
 add_dimension(Draft *draft, const char *text)
 {
-	ResTarget  *target = parse_target(text, "dimension");
+	ResTarget  *target = parse_target(text, "dimension",
+									  "Write a column, or \"expression AS name\".");
 	Query	   *query = analyze_over_source(draft, text);
 	TargetEntry *tle = linitial_node(TargetEntry, query->targetList);
 	const char *problem = NULL;
@@ -226,6 +236,8 @@ add_dimension(Draft *draft, const char *text)
 		problem = "is volatile";
 	else if (reads_no_plain_column((Node *) tle->expr, NULL))
 		problem = "reads a whole row or a system column";
+	else if (kpi_holds_marker((Node *) tle->expr, NULL))
+		problem = "is a measure";
 	if (problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
@@ -707,10 +719,7 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 		List	   *names = parse_alias(lfirst(lc), "renaming", &new_name);
 
 		if (new_name == NULL || list_length(names) != 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_SYNTAX_ERROR),
-					 errmsg("invalid renaming \"%s\"", (char *) lfirst(lc)),
-					 errhint("Write \"old AS new\".")));
+			report_invalid(lfirst(lc), "renaming", "Write \"old AS new\".");
 		kpi_run_utility(psprintf("ALTER VIEW %s RENAME COLUMN %s TO %s",
 								 kpi_relation_name(relid),
 								 quote_identifier(strVal(linitial(names))),

@@ -7,6 +7,7 @@ CREATE TABLE kpi.metric_view_registry (
 	tags			text[] NOT NULL DEFAULT '{}',
 	time_dimension	smallint
 );
+REVOKE ALL ON kpi.metric_view_registry FROM PUBLIC;
 COMMENT ON TABLE kpi.metric_view_registry IS
 	'metadata of metric views, one row a view; read kpi.metric_views, write by kpi.alter_metric_view()';
 COMMENT ON COLUMN kpi.metric_view_registry.relid IS 'the view';
@@ -301,4 +302,5 @@ COMMENT ON COLUMN kpi.measures.format IS 'display format for clients';
 COMMENT ON COLUMN kpi.measures.direction IS 'up or down: where the value should move';
 COMMENT ON COLUMN kpi.measures.additivity IS 'count, additive, semi-additive or non-additive';
 
+REVOKE ALL ON kpi.metrics, kpi.metric_views, kpi.dimensions, kpi.measures FROM PUBLIC;
 GRANT SELECT ON kpi.metrics, kpi.metric_views, kpi.dimensions, kpi.measures TO PUBLIC;

@@ -11,6 +11,7 @@ CREATE TABLE kpi.dimension_registry (
 	admin		regrole,
 	CHECK ((relid IS NULL) = (owner IS NOT NULL))
 );
+REVOKE ALL ON kpi.dimension_registry FROM PUBLIC;
 COMMENT ON TABLE kpi.dimension_registry IS
 	'dimensions that rows are scoped by; read kpi.scope_dimensions, write by kpi.create_dimension()';
 COMMENT ON COLUMN kpi.dimension_registry.name IS 'name of the dimension';
@@ -32,6 +33,7 @@ CREATE TABLE kpi.scope_grant (
 	granted_at	timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (dimension, grantee, level, valid_until)
 );
+REVOKE ALL ON kpi.scope_grant FROM PUBLIC;
 COMMENT ON TABLE kpi.scope_grant IS
 	'scopes of roles; read kpi.scopes or kpi.my_scope(), write by kpi.grant_scope()';
 COMMENT ON COLUMN kpi.scope_grant.grantee IS 'the role that has the scope';
@@ -52,6 +54,7 @@ CREATE TABLE kpi.protection_registry (
 	writes		boolean NOT NULL,
 	PRIMARY KEY (relid, dimension)
 );
+REVOKE ALL ON kpi.protection_registry FROM PUBLIC;
 COMMENT ON TABLE kpi.protection_registry IS
 	'tables that obey scopes; read kpi.protections, write by kpi.protect()';
 COMMENT ON COLUMN kpi.protection_registry.relid IS 'the table';
@@ -262,4 +265,5 @@ COMMENT ON COLUMN kpi.protections.dimension IS 'the dimension that scopes it';
 COMMENT ON COLUMN kpi.protections.expression IS 'the policy''s condition';
 COMMENT ON COLUMN kpi.protections.writes IS 'do writes obey, too?';
 
+REVOKE ALL ON kpi.scope_dimensions, kpi.scopes, kpi.protections FROM PUBLIC;
 GRANT SELECT ON kpi.scope_dimensions, kpi.scopes, kpi.protections TO PUBLIC;

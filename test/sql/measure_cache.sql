@@ -14,6 +14,7 @@ CREATE FUNCTION by_string(c text) RETURNS bigint LANGUAGE sql VOLATILE AS 'SELEC
 CREATE FUNCTION by_atomic(c text) RETURNS bigint LANGUAGE sql STABLE BEGIN ATOMIC SELECT kpi.measure(units) FROM mart.sales WHERE city = c; END;
 CREATE FUNCTION by_set(c text) RETURNS TABLE (units bigint) LANGUAGE sql STABLE AS 'SELECT measure(units) FROM mart.sales WHERE city = c';
 CREATE FUNCTION rows_by_set() RETURNS SETOF sales LANGUAGE sql STABLE AS 'SELECT * FROM mart.sales';
+PREPARE by_inlined(text) AS SELECT units FROM by_set($1);
 CREATE VIEW by_view AS SELECT city, measure(units) AS units FROM sales GROUP BY city;
 CREATE FUNCTION answers(expected numeric) RETURNS TABLE (asked text, answer numeric) LANGUAGE plpgsql AS $$
 DECLARE way text; mode text;
@@ -22,7 +23,7 @@ BEGIN
     PERFORM set_config('plan_cache_mode', mode, true);
     FOR i IN 1..7 LOOP
       FOR asked, way IN VALUES ('prepared', 'EXECUTE auto(''Ulm'')'), ('prepared expression', 'EXECUTE later(''Ulm'')'), ('plpgsql', 'SELECT by_plpgsql(''Ulm'')'), ('string', 'SELECT by_string(''Ulm'')'), ('atomic', 'SELECT by_atomic(''Ulm'')'),
-          ('inlined', 'SELECT units FROM by_set(''Ulm'')'), ('inlined rows', 'SELECT measure(units) FROM rows_by_set() WHERE city = ''Ulm'''), ('view', 'SELECT units FROM by_view WHERE city = ''Ulm''') LOOP
+          ('inlined', 'EXECUTE by_inlined(''Ulm'')'), ('inlined rows', 'SELECT measure(units) FROM rows_by_set() WHERE city = ''Ulm'''), ('view', 'SELECT units FROM by_view WHERE city = ''Ulm''') LOOP
         EXECUTE way INTO answer;
         asked := concat_ws(' ', asked, mode, i);
         IF answer IS DISTINCT FROM expected THEN RETURN NEXT; END IF;
@@ -73,6 +74,17 @@ EXECUTE derived;
 SELECT alter_metric('mart.revenue', 'SELECT sum(amount) FROM mart.orders'), alter_metric('mart.orders_paid', 'SELECT count(*) FROM mart.orders');
 EXECUTE derived;
 RESET plan_cache_mode;
+-- B3: a function that was inlined is replaced, also one inside another
+CREATE FUNCTION by_outer(c text) RETURNS TABLE (units bigint) LANGUAGE sql STABLE AS 'SELECT units FROM mart.by_set(c)';
+SET plan_cache_mode = force_generic_plan;
+PREPARE nested AS SELECT units = :units AS units, units = :web AS web FROM by_outer('Ulm');
+EXECUTE nested;
+CREATE OR REPLACE FUNCTION by_set(c text) RETURNS TABLE (units bigint) LANGUAGE sql STABLE AS 'SELECT measure(units) FROM mart.sales WHERE city = c AND channel = ''web''';
+EXECUTE nested;
+RESET plan_cache_mode;
+SELECT count(*) AS inlined FROM answers(:units) WHERE asked LIKE 'inlined %' AND answer = :web;
+CREATE OR REPLACE FUNCTION by_set(c text) RETURNS TABLE (units bigint) LANGUAGE sql STABLE AS 'SELECT measure(units) FROM mart.sales WHERE city = c';
+SELECT * FROM answers(:units);
 -- B3: an open cursor keeps what it was opened with
 BEGIN;
 DECLARE open CURSOR FOR SELECT city, measure(units) AS units FROM sales WHERE city < 'Z' GROUP BY city ORDER BY city;

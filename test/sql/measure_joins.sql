@@ -13,6 +13,8 @@ INSERT INTO goals SELECT region, channel, 100 * length(region || channel) FROM r
 CREATE TABLE stays (region text NOT NULL, note text);                                 -- no key at all
 INSERT INTO stays VALUES ('East', 'a'), ('East', 'b'), ('West', 'c');
 CREATE VIEW led AS SELECT r.region, upper(r.manager) AS boss, m.grade FROM regions r LEFT JOIN managers m ON m.name = r.manager;
+SELECT create_metric('mart.lines', 'SELECT count(*) FROM mart.orders'), create_metric('mart.filled', 'SELECT sum(coalesce(qty, 100)) + count(*) FILTER (WHERE region IS NULL) FROM mart.orders');
+SELECT alter_metric_view('mart.sales', add_metrics => '{mart.lines, mart.filled}');
 ANALYZE;
 \set ECHO all
 
@@ -60,6 +62,11 @@ SELECT same($$SELECT manager, measure(orders_paid), measure(revenue), count(*) F
             $$SELECT manager, count(id) FILTER (WHERE status = 'paid'), {revenue}, count(*) FROM (SELECT * FROM orders WHERE channel = 'web') s FULL JOIN regions USING (region) GROUP BY 1$$);
 SELECT same($$SELECT d.r, measure(n) FROM (SELECT region AS r FROM regions UNION SELECT 'Moon') d LEFT JOIN (SELECT r2.region, orders_paid AS n FROM regions r2 LEFT JOIN sales USING (region)) x ON x.region = d.r GROUP BY 1$$,
             $$SELECT d.r, (SELECT {orders_paid} FROM orders WHERE region = d.r) FROM (SELECT region AS r FROM regions UNION SELECT 'Moon') d$$);
+SELECT same($$SELECT r.region, measure(lines), measure(filled), measure(lines) FILTER (WHERE channel IS DISTINCT FROM 'web'), sum(CASE WHEN qty IS NULL THEN lines ELSE 0 END) FROM regions r LEFT JOIN sales s ON s.region = r.region AND s.city <> 'Ulm' GROUP BY ROLLUP (1)$$,
+            $$SELECT r.region, count(id), sum(coalesce(qty, 100)) FILTER (WHERE id IS NOT NULL) + count(*) FILTER (WHERE id IS NOT NULL AND o.region IS NULL), count(id) FILTER (WHERE channel <> 'web'), count(id) FILTER (WHERE qty IS NULL)::numeric
+              FROM regions r LEFT JOIN orders o ON o.region = r.region AND o.city <> 'Ulm' GROUP BY ROLLUP (1)$$);
+SELECT same($$SELECT d, measure(x.l), count(*) FROM generate_series(240, 243) d LEFT JOIN (SELECT s.id, s.lines AS l FROM regions r RIGHT JOIN sales s ON r.region = s.region) x ON x.id = d GROUP BY 1$$,
+            $$SELECT d, (d = 240)::int::bigint, 1::bigint FROM generate_series(240, 243) d$$);
 -- repetition by the group's own key: series, cross joins, tables without a key grouped by what makes their row
 SELECT same($$SELECT g, measure(aov), count(*) FROM sales CROSS JOIN generate_series(0, 1) g GROUP BY g$$, $$SELECT g, {aov}, count(*) FROM orders, generate_series(0, 1) g GROUP BY g$$);
 SELECT same($$SELECT r.region, measure(s.revenue) FROM sales s, regions r GROUP BY r.region$$, $$SELECT r.region, (SELECT {revenue} FROM orders) FROM regions r$$);
@@ -108,11 +115,14 @@ CREATE TABLE alone (LIKE keys INCLUDING INDEXES);
 CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE TABLE nocase (region text COLLATE ci UNIQUE, exact text COLLATE "C" UNIQUE);
 INSERT INTO nocase VALUES ('east', 'east'), ('EST', 'EAST');
+CREATE TABLE twice (region text COLLATE ci);
+CREATE UNIQUE INDEX ON twice (region COLLATE "C");
+INSERT INTO twice VALUES ('east'), ('EAST');
 CREATE FUNCTION same_parity(int, int) RETURNS boolean IMMUTABLE LANGUAGE sql RETURN $1 % 2 = $2 % 2;
 CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = same_parity, MERGES, HASHES);
 SELECT c AS key, split_part(refusal(format('SELECT measure(revenue) FROM sales s JOIN %s t ON %s', t, c)), E'\n', 1) AS answer FROM (VALUES
   ('alone', 't.part = s.region'), ('alone', 'lower(t.expr) = s.region'), ('alone', 't.late = s.region'), ('keys', 't.parent = s.region'), ('alone', 't.maybe IS NOT DISTINCT FROM s.region'),
-  ('alone', 't.maybe = s.region OR (t.maybe IS NULL AND s.region IS NULL)'), ('alone', 't.odd === s.qty'), ('alone', 't.odd > s.qty'), ('nocase', 't.exact COLLATE ci = s.region'), ('alone', 't.hidden = s.region || random()')) v(t, c);
+  ('alone', 't.maybe = s.region OR (t.maybe IS NULL AND s.region IS NULL)'), ('alone', 't.odd === s.qty'), ('alone', 't.odd > s.qty'), ('nocase', 't.exact COLLATE ci = s.region'), ('nocase', 't.exact = s.region COLLATE ci'), ('twice', 't.region = s.region'), ('(SELECT exact FROM nocase GROUP BY 1)', 't.exact = s.region COLLATE ci'), ('alone', 't.hidden = s.region || random()')) v(t, c);
 -- and nearby forms that do
 SELECT c AS key, split_part(refusal(format('SELECT measure(orders_paid) FROM sales s LEFT JOIN %s t ON %s', t, c)), E'\n', 1) AS answer FROM (VALUES
   ('ONLY keys', 't.parent = s.region'), ('alone', 't.maybe = s.region'), ('alone', 't.odd = s.qty'), ('alone', 't.odd = s.qty::bigint'), ('alone', 't.hidden = s.region'), ('alone', 't.hidden = s.region AND random() < 2'),

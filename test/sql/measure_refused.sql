@@ -155,8 +155,10 @@ BEGIN
 END $$;
 SELECT coalesce(m, w) AS result, m IS NOT NULL AS measured, w IS NOT NULL AS written FROM shape('types', 'm_') m FULL JOIN shape('typed', '') w ON m = w WHERE m IS NULL OR w IS NULL ORDER BY 1;
 SELECT count(*) AS results, count(*) FILTER (WHERE s LIKE '% none') AS none FROM shape('types', 'm_') s;
--- M8: and what is stored has these types
+-- M8: and so has what is stored
 CREATE TABLE stored AS SELECT sum(m_i2) AS a, avg(m_i4) AS b, sum(m_i8) AS c, sum(m_f4) AS d, min(m_n3) AS e, measure(m_i2) AS f, sum(m_f4::float8) AS g FROM types;
-SELECT attname, format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = 'mart.stored'::regclass AND attnum > 0 ORDER BY attnum;
+CREATE TABLE stored_plain AS SELECT sum(i2) AS a, avg(i4) AS b, sum(i8) AS c, sum(f4) AS d, min(n3) AS e, max(i2) AS f, sum(f4::float8) AS g FROM typed;
+SELECT attname, format_type(m.atttypid, m.atttypmod) AS measured, format_type(p.atttypid, p.atttypmod) AS plain FROM pg_attribute m JOIN pg_attribute p USING (attname)
+WHERE m.attrelid = 'mart.stored'::regclass AND p.attrelid = 'mart.stored_plain'::regclass AND m.attnum > 0 ORDER BY 1;
 
 DROP SCHEMA mart CASCADE;

@@ -82,6 +82,7 @@ SELECT same($$WITH c AS MATERIALIZED (SELECT * FROM sales), d AS MATERIALIZED (S
               SELECT c.region, d.aov, measure(c.revenue), (SELECT count(x) FROM c x), (SELECT min(aov) FROM d) FROM c JOIN d USING (region) GROUP BY 1, 2$$,
             $$WITH d AS (SELECT region, {aov} AS aov FROM orders GROUP BY 1)
               SELECT region, d.aov, {revenue}, (SELECT count(*) FROM orders), (SELECT min(aov) FROM d) FROM orders JOIN d USING (region) GROUP BY 1, 2$$);
+SELECT same($$SELECT region, measure(a), sum(r) FROM (SELECT region, aov AS a, revenue AS r FROM (SELECT region, revenue, aov FROM sales ORDER BY qty DESC, city) y ORDER BY lower(region)) x GROUP BY 1$$, $$SELECT region, {aov}, {revenue} FROM orders GROUP BY 1$$);
 CREATE VIEW v1 AS SELECT * FROM sales WHERE channel <> 'phone';
 CREATE VIEW v2 AS SELECT region AS r, aov, revenue::float8 AS rev, qty, city, median FROM v1;
 CREATE VIEW v3 (r, q, c, a, rv, med) AS SELECT r, qty, city, aov, rev, median FROM v2 WHERE qty IS NOT NULL;

@@ -55,9 +55,9 @@ REVOKE ALL ON orders, units, median, revenue FROM regress_kpi_west;
 ALTER VIEW sales OWNER TO regress_kpi_owner;
 -- A8: a component of a derived metric counts, too
 ALTER VIEW aov OWNER TO regress_kpi_west;
+GRANT SELECT ON aov TO regress_kpi_owner;
 SELECT split_part(refusal('SELECT measure(aov) FROM sales'), E'\n', 1) AS component_not_granted;
 GRANT SELECT ON revenue, orders_paid TO regress_kpi_west;
-GRANT SELECT ON aov TO regress_kpi_owner;
 SELECT same('SELECT measure(aov) FROM sales', 'SELECT {aov} FROM orders');
 ALTER VIEW aov OWNER TO regress_kpi_owner;
 REVOKE ALL ON revenue, orders_paid FROM regress_kpi_west;
