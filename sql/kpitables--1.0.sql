@@ -176,7 +176,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_unprotect'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.unprotect(regclass, text) IS
-	'let a table no longer obey the scopes of a dimension; row security is disabled with the last one, unless the table has policies of its own';
+	'let a table no longer obey the scopes of a dimension; row security is disabled with the last one, unless it was enabled before or the table has policies of its own';
 
 CREATE FUNCTION kpi.protect_partitions()
 RETURNS event_trigger

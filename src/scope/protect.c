@@ -5,7 +5,7 @@
  * Protection is PostgreSQL's row security and nothing else: a restrictive policy
  * a dimension, so that dimensions are AND-ed with each other and with whatever
  * policies the table has, and a permissive one that lets through what the
- * restrictive ones leave, unless the table has permissive policies of its own.
+ * restrictive ones leave, unless row security was enabled before.
  * Row security is forced, so that the owner obeys, too; superusers and roles with
  * BYPASSRLS do not, as everywhere in PostgreSQL.
  *
@@ -44,13 +44,17 @@ PG_FUNCTION_INFO_V1(kpi_unprotect);
 PG_FUNCTION_INFO_V1(kpi_protect_partitions);
 
 #define OPEN_POLICY		"kpi_open"
-#define SCOPE_POLICY	"kpi_scope_%s"
+#define SCOPE_POLICY_PREFIX	"kpi_scope_"
+#define SCOPE_POLICY	SCOPE_POLICY_PREFIX "%s"
+
+/* What to look for among a table's policies */
+typedef bool (*PolicyTest) (Form_pg_policy policy);
 
 /*
- * Does a table have a permissive policy other than ours?
+ * Does a table have a policy that passes a test?
  */
 static bool
-has_own_policy(Oid relid, bool permissive_only)
+has_policy_like(Oid relid, PolicyTest test)
 {
 	Relation	catalog = table_open(PolicyRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -61,16 +65,51 @@ has_own_policy(Oid relid, bool permissive_only)
 	ScanKeyInit(&key, Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(relid));
 	scan = systable_beginscan(catalog, PolicyPolrelidPolnameIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_policy policy = (Form_pg_policy) GETSTRUCT(tuple);
-
-		if (strncmp(NameStr(policy->polname), "kpi_", 4) != 0 &&
-			(policy->polpermissive || !permissive_only))
-			result = true;
-	}
+	while (!result && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		result = test((Form_pg_policy) GETSTRUCT(tuple));
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
+	return result;
+}
+
+/*
+ * One of a dimension's scope?
+ */
+static bool
+is_scope_policy(Form_pg_policy policy)
+{
+	return strncmp(NameStr(policy->polname), SCOPE_POLICY_PREFIX,
+				   strlen(SCOPE_POLICY_PREFIX)) == 0;
+}
+
+/*
+ * A permissive one that is not ours?
+ */
+static bool
+is_own_permissive_policy(Form_pg_policy policy)
+{
+	return policy->polpermissive && strcmp(NameStr(policy->polname), OPEN_POLICY) != 0;
+}
+
+/*
+ * Does a table have a permissive policy that is not ours?
+ */
+static bool
+has_own_permissive_policy(Oid relid)
+{
+	return has_policy_like(relid, is_own_permissive_policy);
+}
+
+/*
+ * Is row security enabled for a table?
+ */
+static bool
+has_row_security(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		result = rel->rd_rel->relrowsecurity;
+
+	table_close(rel, NoLock);
 	return result;
 }
 
@@ -101,7 +140,8 @@ protect_one(Oid relid, const char *dimension, const char *expression, bool write
 	if (has_policy(relid, policy))
 		return;
 
-	if (!has_own_policy(relid, true) && !has_policy(relid, OPEN_POLICY))
+	/* where row security was on, it is not for us to let anything through */
+	if (!has_row_security(relid) && !has_own_permissive_policy(relid))
 		kpi_run_utility(psprintf("CREATE POLICY " OPEN_POLICY " ON %s USING (true) WITH CHECK (true)", table));
 	kpi_run_utility(psprintf("CREATE POLICY %s ON %s AS RESTRICTIVE FOR %s USING (%s)",
 							 quote_identifier(policy), table,
@@ -197,29 +237,6 @@ kpi_protect(PG_FUNCTION_ARGS)
 }
 
 /*
- * Does a table have another of our scope policies?
- */
-static bool
-has_scope_policy(Oid relid)
-{
-	Relation	catalog = table_open(PolicyRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		result = false;
-
-	ScanKeyInit(&key, Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(catalog, PolicyPolrelidPolnameIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		if (strncmp(NameStr(((Form_pg_policy) GETSTRUCT(tuple))->polname), "kpi_scope_", 10) == 0)
-			result = true;
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return result;
-}
-
-/*
  * kpi.unprotect(relation, dimension)
  */
 Datum
@@ -249,12 +266,15 @@ kpi_unprotect(PG_FUNCTION_ARGS)
 
 		if (has_policy(child, policy))
 			kpi_run_utility(psprintf("DROP POLICY %s ON %s", quote_identifier(policy), table));
-		if (has_scope_policy(child))
+		if (has_policy_like(child, is_scope_policy))
 			continue;
+
+		/* where it is, it was we who enabled row security */
 		if (has_policy(child, OPEN_POLICY))
-			kpi_run_utility(psprintf("DROP POLICY " OPEN_POLICY " ON %s", table));
-		if (!has_own_policy(child, false))
 		{
+			kpi_run_utility(psprintf("DROP POLICY " OPEN_POLICY " ON %s", table));
+			if (has_policy_like(child, is_own_permissive_policy))
+				continue;
 			kpi_run_utility(psprintf("ALTER TABLE ONLY %s NO FORCE ROW LEVEL SECURITY", table));
 			kpi_run_utility(psprintf("ALTER TABLE ONLY %s DISABLE ROW LEVEL SECURITY", table));
 		}
