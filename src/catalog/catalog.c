@@ -304,21 +304,40 @@ kpi_begin_plain_text(const char *search_path)
 
 	if (search_path != NULL)
 		set_locally("search_path", search_path);
-	set_locally("datestyle", "ISO");
+	set_locally("datestyle", "ISO, MDY");
 	set_locally("intervalstyle", "postgres");
 	set_locally("extra_float_digits", "3");
+	set_locally("bytea_output", "hex");
 	return nestlevel;
 }
 
 /*
- * Run one constant statement on the registry tables with the rights of the
- * extension's owner and nothing but pg_catalog in the search path.  Returns the
- * number of rows, and in *result, if asked, the first column of the first one,
- * copied to the caller's context.
+ * Go on with the rights of a role whose objects we are about to read, as a
+ * foreign key's check does with those of the table's owner: whatever hangs on
+ * them runs with that role's rights and cannot get out of them.  The caller saves
+ * and restores the user.
+ */
+void
+kpi_become_reader(Oid role)
+{
+	Oid			user;
+	int			sec_context;
+
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(role,
+						   sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+}
+
+/*
+ * Run one statement with nothing but pg_catalog in the search path, with the
+ * rights of the extension's owner, or of another role if one is given.  Returns
+ * the number of rows, and in *result, if asked, the first column of the first
+ * one, copied to the caller's context.
  */
 static uint64
-run_as_owner(const char *sql, int nargs, Oid *argtypes, Datum *values,
-			 const char *nulls, Datum *result, bool *isnull)
+run_statement(Oid role, const char *sql, int nargs, Oid *argtypes, Datum *values,
+			  const char *nulls, Datum *result, bool *isnull)
 {
 	Oid			save_userid;
 	int			save_sec_context;
@@ -327,7 +346,10 @@ run_as_owner(const char *sql, int nargs, Oid *argtypes, Datum *values,
 	uint64		processed;
 
 	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	kpi_become_owner();
+	if (OidIsValid(role))
+		kpi_become_reader(role);
+	else
+		kpi_become_owner();
 	save_nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
 
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -336,7 +358,7 @@ run_as_owner(const char *sql, int nargs, Oid *argtypes, Datum *values,
 	rc = SPI_execute_with_args(sql, nargs, argtypes, values, nulls,
 							   IsInParallelMode(), 0);
 	if (rc < 0)
-		elog(ERROR, "registry statement failed: %s", SPI_result_code_string(rc));
+		elog(ERROR, "statement failed: %s", SPI_result_code_string(rc));
 	processed = SPI_processed;
 	if (result != NULL && processed > 0)
 	{
@@ -362,7 +384,7 @@ uint64
 kpi_registry_execute(const char *sql, int nargs, Oid *argtypes,
 					 Datum *values, const char *nulls)
 {
-	return run_as_owner(sql, nargs, argtypes, values, nulls, NULL, NULL);
+	return run_statement(InvalidOid, sql, nargs, argtypes, values, nulls, NULL, NULL);
 }
 
 /*
@@ -372,10 +394,20 @@ Datum
 kpi_registry_value(const char *sql, int nargs, Oid *argtypes, Datum *values,
 				   bool *isnull)
 {
+	return kpi_value_as(InvalidOid, sql, nargs, argtypes, values, isnull);
+}
+
+/*
+ * Ask for one value with the rights of a role.
+ */
+Datum
+kpi_value_as(Oid role, const char *sql, int nargs, Oid *argtypes, Datum *values,
+			 bool *isnull)
+{
 	Datum		result = (Datum) 0;
 
 	*isnull = true;
-	(void) run_as_owner(sql, nargs, argtypes, values, NULL, &result, isnull);
+	(void) run_statement(role, sql, nargs, argtypes, values, NULL, &result, isnull);
 	return result;
 }
 

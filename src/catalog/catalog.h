@@ -37,8 +37,11 @@ extern int	kpi_begin_plain_text(const char *search_path);
 
 /* the registry tables, written with the rights of the extension's owner */
 extern void kpi_become_owner(void);
+extern void kpi_become_reader(Oid role);
 extern uint64 kpi_registry_execute(const char *sql, int nargs, Oid *argtypes,
 								   Datum *values, const char *nulls);
+extern Datum kpi_value_as(Oid role, const char *sql, int nargs, Oid *argtypes,
+						  Datum *values, bool *isnull);
 extern Datum kpi_registry_value(const char *sql, int nargs, Oid *argtypes,
 								Datum *values, bool *isnull);
 

@@ -5,8 +5,9 @@
  * A dimension with a table is stored as a view over that table, so that renames
  * are followed, columns are not dropped from under it, and its owner, dump and
  * dependencies are those of any view.  Nobody needs to read the view: members
- * are looked up in the table itself, with the rights of the extension's owner,
- * whatever row security the table has.
+ * are looked up in the table itself, with the rights of the view's owner: a
+ * dimension tells nothing that its owner may not read, and what hangs on the
+ * table runs as nobody else.
  *
  * A statement trigger on the table sends a relation cache invalidation, as a
  * change of the table's definition would: every plan and every backend's cache
@@ -82,6 +83,8 @@ load_columns(Dimension *dimension)
 
 		if (!IsA(var, Var) || var->varattno <= 0 ||
 			(rte = rt_fetch(var->varno, query->rtable))->rtekind != RTE_RELATION ||
+			rte->relkind != RELKIND_RELATION ||
+			get_rel_relkind(rte->relid) != RELKIND_RELATION ||
 			(OidIsValid(dimension->table) && dimension->table != rte->relid))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -174,6 +177,17 @@ kpi_equality_operator(Oid type)
 }
 
 /*
+ * The name of a type as SQL reads it out of any search_path, with no modifier
+ * taken for granted as in "character".
+ */
+char *
+kpi_type_name(Oid type)
+{
+	return format_type_extended(getBaseType(type), -1,
+								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
+/*
  * Make the view and the trigger of a dimension's table; returns the view.
  */
 static Oid
@@ -236,6 +250,12 @@ kpi_create_dimension(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("a dimension needs a name")));
+	if (strlen(name) >= NAMEDATALEN - strlen("kpi_scope_"))
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("name of dimension \"%s\" is too long", name),
+				 errdetail("Policies and views are named after it; it may have %d bytes.",
+						   (int) (NAMEDATALEN - 1 - strlen("kpi_scope_")))));
 	kpi_require_objects();
 	if (kpi_load_dimension(name, true) != NULL)
 		ereport(ERROR,

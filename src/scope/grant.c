@@ -16,6 +16,7 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
@@ -101,16 +102,19 @@ canonical_members(Dimension *dimension, List *members, int16 level)
 	Oid			ioparam;
 	Oid			output;
 	bool		varlena;
+	int			nestlevel;
 
+	/* read as the session writes, written as every session reads */
+	type = getBaseType(type);
 	getTypeInputInfo(type, &input, &ioparam);
 	getTypeOutputInfo(type, &output, &varlena);
 	foreach(lc, members)
-	{
-		Datum		value = OidInputFunctionCall(input, lfirst(lc), ioparam, -1);
-
 		elems[foreach_current_index(lc)] =
-			CStringGetTextDatum(OidOutputFunctionCall(output, value));
-	}
+			OidInputFunctionCall(input, lfirst(lc), ioparam, -1);
+	nestlevel = kpi_begin_plain_text(NULL);
+	for (int i = 0; i < list_length(members); i++)
+		elems[i] = CStringGetTextDatum(OidOutputFunctionCall(output, elems[i]));
+	AtEOXact_GUC(true, nestlevel);
 	return PointerGetDatum(construct_array(elems, list_length(members), TEXTOID, -1,
 										   false, TYPALIGN_INT));
 }
@@ -238,11 +242,12 @@ kpi_unmatched_members(PG_FUNCTION_ARGS)
 		level > list_length(dimension->columns))
 		PG_RETURN_NULL();
 	column = quote_identifier(list_nth(dimension->columns, level - 1));
-	result = kpi_registry_value(psprintf("SELECT array_agg(m) FROM unnest($1) AS m WHERE NOT EXISTS"
+	result = kpi_value_as(dimension->owner,
+						  psprintf("SELECT array_agg(m) FROM unnest($1) AS m WHERE NOT EXISTS"
 										 " (SELECT FROM %s AS t WHERE t.%s %s m::%s)",
 										 kpi_relation_name(dimension->table), column,
 										 kpi_equality_operator(list_nth_oid(dimension->types, level - 1)),
-										 format_type_be_qualified(list_nth_oid(dimension->types, level - 1))),
+										 kpi_type_name(list_nth_oid(dimension->types, level - 1))),
 								1, argtypes, values, &isnull);
 	if (isnull)
 		PG_RETURN_NULL();

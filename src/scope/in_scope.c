@@ -199,15 +199,15 @@ append_members(StringInfo sql, Dimension *dimension, Grant *grant, int parameter
 		appendStringInfoString(sql, " UNION ");
 	if (grant->level == 1)
 		appendStringInfo(sql, "SELECT m::%s FROM unnest($%d) AS m",
-						 format_type_be_qualified(dimension->type), parameter);
+						 kpi_type_name(dimension->type), parameter);
 	else
 		appendStringInfo(sql, "SELECT t.%s::%s FROM %s AS t WHERE t.%s %s ANY ($%d::%s[]) AND t.%s IS NOT NULL",
 						 quote_identifier(linitial(dimension->columns)),
-						 format_type_be_qualified(dimension->type),
+						 kpi_type_name(dimension->type),
 						 kpi_relation_name(dimension->table),
 						 quote_identifier(list_nth(dimension->columns, grant->level - 1)),
 						 kpi_equality_operator(type),
-						 parameter, format_type_be_qualified(getBaseType(type)),
+						 parameter, kpi_type_name(type),
 						 quote_identifier(linitial(dimension->columns)));
 }
 
@@ -246,10 +246,15 @@ make_step(Dimension *dimension, List *grants, TimestampTz until)
 		bool		isnull;
 		Datum		keys;
 		MemoryContext old;
+		Oid			user;
+		int			sec_context;
 
+		GetUserIdAndSecContext(&user, &sec_context);
+		kpi_become_reader(dimension->owner);
 		if (SPI_execute_with_args(psprintf("SELECT array_agg(k ORDER BY k) FROM (%s) AS s (k)", sql.data),
 								  nargs, argtypes, values, NULL, true, 1) != SPI_OK_SELECT)
 			elog(ERROR, "could not read the members of dimension \"%s\"", dimension->name);
+		SetUserIdAndSecContext(user, sec_context);
 		keys = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 		old = MemoryContextSwitchTo(scope_context);
 		if (!isnull)
@@ -272,8 +277,8 @@ compare_moments(const ListCell *a, const ListCell *b)
 }
 
 /*
- * Compute a user's scope from the tables, with the rights of the extension's
- * owner.
+ * Compute a user's scope: grants are read with the rights of the extension's
+ * owner, the dimension's table with those of the dimension's.
  */
 static void
 compute_scope(Scope *scope)
@@ -370,6 +375,9 @@ current_scope(const char *dimension)
 		if (scope->user == user && strcmp(scope->dimension, dimension) == 0)
 			return scope;
 	}
+
+	/* a dimension's table that its own scopes protect, and its owner obeys */
+	check_stack_depth();
 
 	old = MemoryContextSwitchTo(scope_context);
 	scope = palloc0(sizeof(Scope));

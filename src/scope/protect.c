@@ -178,7 +178,7 @@ policy_expression(Oid relid, Dimension *dimension, const char *column)
 				 errhint("Protect a column of the key's type.")));
 	return psprintf(KPI_SCHEMA ".in_scope(%s, %s::%s)",
 					quote_literal_cstr(dimension->name), quote_identifier(column),
-					format_type_be_qualified(dimension->type));
+					kpi_type_name(dimension->type));
 }
 
 /*

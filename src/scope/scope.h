@@ -26,6 +26,7 @@ typedef struct Dimension
 /* dimension.c */
 extern Dimension *kpi_load_dimension(const char *name, bool missing_ok);
 extern char *kpi_equality_operator(Oid type);
+extern char *kpi_type_name(Oid type);
 
 /* bypass.c */
 extern void kpi_check_scope_bypass(Oid relid, Oid reader, const char *what);

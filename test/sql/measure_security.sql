@@ -18,7 +18,7 @@ SELECT format('ALTER VIEW %s OWNER TO regress_kpi_owner', oid::regclass) FROM pg
 -- A5: no grant, no number, in whatever form; a grant on the metric view is enough, and gives no more than that
 SET ROLE regress_kpi_stranger;
 SELECT q AS query, split_part(refusal(q), E'\n', 1) AS answer FROM (VALUES ('SELECT measure(revenue) FROM sales'), ('SELECT region FROM sales'), ('SELECT count(*) FROM sales'), ('SELECT * FROM sales LIMIT 1'),
-  ('SELECT s FROM sales s'), ('SELECT 1 WHERE EXISTS (SELECT measure(aov) FROM sales)'), ('TABLE revenue'), ('TABLE web_revenue')) v(q);
+  ('SELECT s FROM sales s'), ('SELECT 1 WHERE EXISTS (SELECT measure(aov) FROM sales)'), ('TABLE revenue'), ('TABLE web_revenue'), ('SELECT explain_measure(''SELECT measure(revenue) FROM mart.sales'')')) v(q);
 RESET ROLE;
 GRANT SELECT ON sales TO regress_kpi_stranger;
 SET ROLE regress_kpi_stranger;
@@ -88,6 +88,7 @@ GRANT SELECT ON revenue, orders_paid, buyers, median, top, units, print, channel
 SET ROLE regress_kpi_east;
 SELECT same('SELECT region, {measured} FROM sales GROUP BY ROLLUP (region)', 'SELECT region, {written} FROM orders GROUP BY ROLLUP (region)') AS east, same('SELECT region, id, revenue, aov FROM sales', $$SELECT region, id,
        CASE WHEN status = 'paid' THEN coalesce(amount, 0) - refund END, NULL::numeric FROM orders WHERE region = 'East'$$) AS rows;
+SELECT same('SELECT region, measure(lift) FROM sales GROUP BY 1', explain_measure('SELECT region, measure(lift) FROM sales GROUP BY 1')) AS explained;
 SET ROLE regress_kpi_west;
 SELECT same('SELECT region, {measured} FROM sales GROUP BY ROLLUP (region)', 'SELECT region, {written} FROM orders GROUP BY ROLLUP (region)') AS west, (SELECT count(DISTINCT region) FROM sales) AS regions;
 SET ROLE regress_kpi_stranger;
