@@ -537,6 +537,11 @@ coerce_to_aggregate(Node *value, Aggref *agg, Origin *origin)
 						origin->name, format_type_be(type),
 						get_func_name(agg->aggfnoid), format_type_be(agg->aggtype)),
 				 errhint("Write measure(%s).", quote_identifier(origin->name))));
+
+	/* an aggregate promises a type without modifier */
+	if (exprTypmod(result) >= 0)
+		result = (Node *) makeRelabelType((Expr *) result, agg->aggtype, -1,
+										  exprCollation(result), COERCE_IMPLICIT_CAST);
 	return result;
 }
 

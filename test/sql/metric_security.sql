@@ -247,11 +247,11 @@ CREATE VIEW sec.relations AS
 SELECT unnest('{0, 1, 4294967295, sec.orders, sec.orders_id, sec.numbers, sec.pair, sec.plain, sec.stored, pg_class, pg_stats, information_schema.tables}'::regclass[]) AS relation;
 CREATE FUNCTION public.call_with_relations(function regprocedure) RETURNS text LANGUAGE sql AS $$
 SELECT string_agg(DISTINCT try(format('SELECT count(c) || '' not null'' FROM %s AS c',
-									  replace(replace(replace(function::text, '(regclass', '(' || relation::oid), ',boolean', ',true'), ',anyelement', ',NULL::integer'))), ' / ')
+									  replace(replace(replace(function::text, '(regclass', '(' || relation::oid), ',boolean', ',true'), ',anyelement', ',NULL::integer'))) COLLATE "C", ' / ')
   FROM sec.relations
 $$;
 SELECT function, call_with_relations(function) FROM functions WHERE proargtypes[0] = 'regclass'::regtype AND provolatile = 's' ORDER BY name;
-SELECT string_agg(DISTINCT regexp_replace(try(format('SELECT kpi.%s(%s::regclass)', f, relation::oid)), '(sec|pg_catalog|information_schema)\.\w+', '<name>'), E'\n') AS results
+SELECT string_agg(DISTINCT regexp_replace(try(format('SELECT kpi.%s(%s::regclass)', f, relation::oid)), '(sec|pg_catalog|information_schema)\.\w+', '<name>') COLLATE "C", E'\n') AS results
   FROM unnest('{alter_metric, drop_metric, alter_metric_view, drop_metric_view}'::text[]) AS f, sec.relations;
 
 --
