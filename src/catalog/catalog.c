@@ -45,7 +45,7 @@
 PG_FUNCTION_INFO_V1(kpi_check_server_version);
 
 static KpiObjects objects;
-static bool objects_valid = false;	/* do "objects" hold what the catalogs say? */
+static bool objects_valid = false;	/* are "objects" up to date? */
 static bool objects_exist = false;	/* is the extension in this database? */
 
 /*

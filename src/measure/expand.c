@@ -105,6 +105,7 @@ is_constant(Node *node, bool *is_zero)
 		return true;
 	getTypeOutputInfo(con->consttype, &output, &varlena);
 	text = OidOutputFunctionCall(output, con->constvalue);
+
 	*is_zero = strspn(text, "0.") == strlen(text);
 	return *is_zero;
 }
@@ -121,7 +122,7 @@ fill_case_test(Node *node, Node *value)
 	if (IsA(node, CaseTestExpr))
 		return copyObject(value);
 	if (IsA(node, CaseExpr) || IsA(node, ArrayCoerceExpr))
-		return node;			/* what is in there has placeholders of its own */
+		return node;			/* it has placeholders of its own */
 	return expression_tree_mutator(node, fill_case_test, (void *) value);
 }
 

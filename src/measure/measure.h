@@ -15,19 +15,19 @@
 #include "metric/definition.h"
 
 /* kpitables.carriers: may AVG, MIN and MAX carry an additive measure? */
-typedef enum CarrierMode
+enum CarrierMode
 {
 	CARRIERS_ANY,
 	CARRIERS_STRICT
-} CarrierMode;
+};
 
 /* kpitables.ungrouped: what a measure shows in a query without aggregation */
-typedef enum UngroupedMode
+enum UngroupedMode
 {
 	UNGROUPED_CONTRIBUTION,
 	UNGROUPED_NULL,
 	UNGROUPED_ERROR
-} UngroupedMode;
+};
 
 extern int	kpi_carriers;
 extern int	kpi_ungrouped;
@@ -83,7 +83,7 @@ typedef struct Origin
 	QueryLevel *view;			/* the metric view's query, at the path's end */
 	TargetEntry *tle;			/* the marker's column in it */
 	Oid			metric;
-	const char *barrier;		/* what the measure crosses on its way, or NULL */
+	const char *barrier;		/* what the measure crosses, or NULL */
 } Origin;
 
 /* origin.c */

@@ -261,8 +261,10 @@ is_named_by(TargetEntry *tle, List *clauses)
 	if (tle->ressortgroupref == 0)
 		return false;
 	foreach(lc, clauses)
+	{
 		if (lfirst_node(SortGroupClause, lc)->tleSortGroupRef == tle->ressortgroupref)
 			return true;
+	}
 	return false;
 }
 

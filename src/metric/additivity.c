@@ -298,8 +298,10 @@ kpi_additivity(Node *expr)
 		case CLASS_SCALE:
 		case CLASS_COALESCE:
 			foreach(lc, args)
+			{
 				if (kpi_additivity(lfirst(lc)) > KPI_ADDITIVE)
 					return KPI_NON_ADDITIVE;
+			}
 			return KPI_ADDITIVE;
 		case CLASS_OTHER:
 			break;
@@ -515,8 +517,10 @@ kpi_contribution(Node *expr)
 					ListCell   *lc;
 
 					foreach(lc, ((OpExpr *) copy)->args)
+					{
 						if (equal(lfirst(lc), linitial(args)))
 							lfirst(lc) = inner;
+					}
 				}
 				else if (IsA(copy, RelabelType))
 					((RelabelType *) copy)->arg = (Expr *) inner;

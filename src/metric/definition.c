@@ -359,7 +359,7 @@ flatten_aggregate(MetricDefinition *result, Query *query, Node *expr, List *stac
 	context.filter = flatten_mutator(query->jointree->quals, &context);
 	result->expr = flatten_mutator(expr, &context);
 
-	/* whoever defined this answers for what it reads, here and in any metric view */
+	/* whoever defined this answers for what it reads, in any metric view */
 	if (!bms_is_empty(context.columns))
 		result->reads = lappend(result->reads,
 								make_read(rte->relid,

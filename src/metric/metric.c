@@ -306,7 +306,7 @@ static void
 refresh_comments(FunctionCallInfo fcinfo, Oid relid)
 {
 	bool		describes = !PG_ARGISNULL(ARG_LABEL) ||
-		!PG_ARGISNULL(ARG_DESCRIPTION) || !PG_ARGISNULL(ARG_UNIT);
+	!PG_ARGISNULL(ARG_DESCRIPTION) || !PG_ARGISNULL(ARG_UNIT);
 	Oid			argtypes[] = {REGCLASSOID, BOOLOID};
 	Datum		values[] = {ObjectIdGetDatum(relid), BoolGetDatum(describes)};
 

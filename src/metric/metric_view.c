@@ -137,8 +137,10 @@ parse_alias(const char *text, const char *what, char **alias)
 	if (!IsA(target->val, ColumnRef) || target->indirection != NIL)
 		report_invalid(text, what, hint);
 	foreach(lc, ((ColumnRef *) target->val)->fields)
+	{
 		if (!IsA(lfirst(lc), String))
 			report_invalid(text, what, hint);
+	}
 	return ((ColumnRef *) target->val)->fields;
 }
 

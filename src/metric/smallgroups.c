@@ -71,7 +71,7 @@ kpi_limit_small_groups(RawStmt *raw, Query *query, int min_rows, const char *nam
 	choice->location = -1;
 	target->val = (Node *) choice;
 	if (target->name == NULL)
-		target->name = pstrdup("metric");	/* the view names its column itself */
+		target->name = pstrdup("metric");	/* replaced by the view's own */
 }
 
 /*

@@ -34,7 +34,7 @@ PG_FUNCTION_INFO_V1(kpi_scope_bypass);
 /* A walk down the views of a relation */
 typedef struct BypassContext
 {
-	Oid			reader;			/* who reads the relations of this query; 0: anybody */
+	Oid			reader;			/* of the query's relations; 0: anybody */
 	List	   *seen;			/* views walked already */
 	char	   *found;
 	Query	   *query;
@@ -127,7 +127,7 @@ find_bypass(Oid relid, Oid reader, List *seen)
 	if (context.found != NULL)
 		return psprintf("%s, through %s", context.found, kpi_relation_name(relid));
 
-	/* the rows of a materialized view were seen by its owner, not by its reader */
+	/* its rows were seen by its owner, not by its reader */
 	if (relkind == RELKIND_MATVIEW)
 	{
 		context.reader = BOOTSTRAP_SUPERUSERID;

@@ -58,8 +58,10 @@ level_number(Dimension *dimension, const char *level)
 	if (level == NULL)
 		return KEY_LEVEL;
 	foreach(lc, dimension->levels)
+	{
 		if (strcmp(lfirst(lc), level) == 0)
 			return foreach_current_index(lc) + 1;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("dimension \"%s\" has no level \"%s\"", dimension->name, level),
@@ -97,7 +99,7 @@ canonical_members(Dimension *dimension, List *members, int16 level)
 	Datum	   *elems = palloc(sizeof(Datum) * list_length(members));
 	ListCell   *lc;
 	Oid			type = level == FULL_SCOPE_LEVEL ? TEXTOID :
-		list_nth_oid(dimension->types, level - 1);
+	list_nth_oid(dimension->types, level - 1);
 	Oid			input;
 	Oid			ioparam;
 	Oid			output;
@@ -109,8 +111,10 @@ canonical_members(Dimension *dimension, List *members, int16 level)
 	getTypeInputInfo(type, &input, &ioparam);
 	getTypeOutputInfo(type, &output, &varlena);
 	foreach(lc, members)
-		elems[foreach_current_index(lc)] =
-			OidInputFunctionCall(input, lfirst(lc), ioparam, -1);
+	{
+		elems[foreach_current_index(lc)] = OidInputFunctionCall(input, lfirst(lc),
+																ioparam, -1);
+	}
 	nestlevel = kpi_begin_plain_text(NULL);
 	for (int i = 0; i < list_length(members); i++)
 		elems[i] = CStringGetTextDatum(OidOutputFunctionCall(output, elems[i]));
@@ -244,11 +248,11 @@ kpi_unmatched_members(PG_FUNCTION_ARGS)
 	column = quote_identifier(list_nth(dimension->columns, level - 1));
 	result = kpi_value_as(dimension->owner,
 						  psprintf("SELECT array_agg(m) FROM unnest($1) AS m WHERE NOT EXISTS"
-										 " (SELECT FROM %s AS t WHERE t.%s %s m::%s)",
-										 kpi_relation_name(dimension->table), column,
-										 kpi_equality_operator(list_nth_oid(dimension->types, level - 1)),
-										 kpi_type_name(list_nth_oid(dimension->types, level - 1))),
-								1, argtypes, values, &isnull);
+								   " (SELECT FROM %s AS t WHERE t.%s %s m::%s)",
+								   kpi_relation_name(dimension->table), column,
+								   kpi_equality_operator(list_nth_oid(dimension->types, level - 1)),
+								   kpi_type_name(list_nth_oid(dimension->types, level - 1))),
+						  1, argtypes, values, &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(result);

@@ -411,7 +411,10 @@ current_scope(const char *dimension)
 	if (pushed)
 		PopActiveSnapshot();
 
-	/* what arrived meanwhile may have changed it: then it serves this call only */
+	/*
+	 * what arrived meanwhile may have changed it: then it serves this call
+	 * only
+	 */
 	if (scope->generation == generation)
 	{
 		old = MemoryContextSwitchTo(scope_context);

@@ -125,8 +125,8 @@ $node->safe_psql('generous', q{
 	CREATE EXTENSION kpitables;});
 is( $node->safe_psql('generous', q{
 	SELECT relname, privilege FROM pg_class CROSS JOIN unnest('{SELECT, INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER}'::text[]) AS privilege
-	 WHERE relnamespace = 'kpi'::regnamespace AND relkind IN ('r', 'v') AND has_table_privilege('stranger', oid, privilege) ORDER BY 1}),
-	"dimensions|SELECT\nmeasures|SELECT\nmetric_views|SELECT\nmetrics|SELECT", 'default privileges: the registry is closed, listings are for reading');
+	 WHERE relnamespace = 'kpi'::regnamespace AND (relkind = 'r' OR relkind = 'v' AND privilege <> 'SELECT') AND has_table_privilege('stranger', oid, privilege) ORDER BY 1}),
+	'', 'default privileges: the registry is closed, listings are for reading');
 is($node->safe_psql('generous', q{SELECT has_schema_privilege('stranger', 'kpi', 'USAGE'), has_schema_privilege('stranger', 'kpi', 'CREATE')}),
 	't|f', 'default privileges: the schema is for using');
 
