@@ -1,5 +1,3 @@
--- A small shop with known rows, and two helpers: same() compares a governed query with the hand-written one,
--- refusal() shows how a query is refused. Included by the tests that need it.
 \set ECHO none
 -- Fixture of the measure tests, read by \i: schema mart with a base table, metrics over it of every kind, the metric view
 -- mart.sales, and two functions that judge. Contract: rows depend on their number alone; the test drops the schema.

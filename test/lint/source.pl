@@ -87,7 +87,7 @@ for my $file (grep { !m{^expected/} } @files)
 	my $opening =
 	    ($extension // '') =~ /^(c|h)$/         ? qr{\A/\*}
 	  : ($extension // '') =~ /^(js|java)$/     ? qr{\A(/\*|//)}
-	  : ($extension // '') eq 'sql'             ? qr{\A(--|/\*|\\echo)}
+	  : ($extension // '') eq 'sql'             ? qr{\A(\\set ECHO none\n)?(--|/\*|\\echo)}
 	  : ($extension // '') =~ /^(sh|pl|pm|spec|awk)$/ ? qr{\A#}
 	  : ($extension // '') eq 'py'              ? qr{\A(#|""")}
 	  : $interpreted                            ? qr{\A#}

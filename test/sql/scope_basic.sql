@@ -15,7 +15,7 @@ CREATE ROLE regress_kpi_none;
 GRANT ALL ON SCHEMA shop TO PUBLIC;
 
 CREATE TABLE stores (store_id int PRIMARY KEY, city varchar(20), region text);
-INSERT INTO stores SELECT i, ('{Ulm,Bonn,Jena}'::text[])[1 + i % 3], CASE WHEN i < 12 THEN ('{East,West,North}'::text[])[1 + i % 3] END FROM generate_series(1, 12) i;
+INSERT INTO stores SELECT i, ('{Ulm,Bonn}'::text[])[1 + i % 2], CASE WHEN i < 12 THEN ('{East,West,North}'::text[])[1 + i % 3] END FROM generate_series(1, 12) i;
 CREATE TABLE orders (id int PRIMARY KEY, store_id int, channel text, amount int NOT NULL);
 INSERT INTO orders SELECT i, nullif(i % 14, 13), ('{web,shop}'::text[])[1 + i % 2], i FROM generate_series(0, 139) i;
 ALTER TABLE stores OWNER TO regress_kpi_owner;
@@ -46,7 +46,7 @@ BEGIN
     detail := 'ok ' || n;
   EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    detail := concat_ws(E'\n', SQLSTATE || ': ' || SQLERRM, 'DETAIL: ' || nullif(detail, ''), 'HINT: ' || nullif(hint, ''));
+    detail := concat_ws(E'\n', SQLSTATE || ': ' || regexp_replace(SQLERRM, 'pg_temp_\d+', 'pg_temp'), 'DETAIL: ' || nullif(detail, ''), 'HINT: ' || nullif(hint, ''));
   END;
   PERFORM set_config('role', 'none', true);
   RETURN detail;
@@ -133,7 +133,7 @@ SELECT q AS arguments, answer('regress_kpi_owner', 'SELECT kpi.grant_scope(' || 
   ($$'regress_kpi_none', 'store', members => '{x}'$$), ($$'regress_kpi_none', 'store', members => '{1.5}'$$), ($$'regress_kpi_none', 'store', members => '{99999999999}'$$), ($$'regress_kpi_none', 'store', 'country', '{x}'$$),
   ($$'regress_kpi_none', 'store', members => '{}'$$), ($$'regress_kpi_none', 'store'$$), ($$'regress_kpi_none', 'store', members => '{1,*}'$$), ($$'regress_kpi_none', 'store', 'region', '{*}'$$),
   ($$'regress_kpi_nobody', 'store', members => '{1}'$$), ($$'regress_kpi_none', 'shops', members => '{1}'$$), ($$NULL, 'store', members => '{1}'$$), ($$'regress_kpi_none', NULL, members => '{1}'$$), ($$'public', 'store', members => '{1}'$$),
-  ($$'regress_kpi_none', 'store', members => '{1}', valid_until => '2001-01-01'$$), ($$'regress_kpi_none', 'store', members => '{1}', valid_until => '-infinity'$$), ($$'regress_kpi_none', 'store', members => '{{1,2},{3,4}}'$$)) v(q);
+  ($$'regress_kpi_none', 'store', members => '{1}', valid_until => '2001-01-01'$$), ($$'regress_kpi_none', 'store', members => '{1}', valid_until => '-infinity'$$)) v(q);
 SELECT count(*) FROM kpi.scopes WHERE role = 'regress_kpi_none'::regrole;
 -- S1: each type of key: canonical members, the rows that an explicit WHERE gives, whatever style the session writes in
 CREATE TYPE size AS ENUM ('small', 'big', 'huge');
@@ -142,7 +142,7 @@ SET datestyle = 'SQL, DMY';
 SET TIME ZONE 'Asia/Tokyo';
 SELECT v.*, answer('postgres', format('CREATE TABLE t_%s (k %s); CREATE TABLE d_%1$s (k %2$s PRIMARY KEY, l %2$s)', n, type)), answer('postgres', format('SELECT kpi.create_dimension(''k_%s'', ''shop.d_%1$s'', ''k'', ''{l}'')', n)),
   answer('postgres', format('INSERT INTO d_%s SELECT x, %L FROM unnest(%L::%s[]) x; INSERT INTO t_%1$s SELECT x FROM unnest(%3$L::%4$s[]) x', n, lvl, vals, type)), answer('postgres', format('SELECT kpi.protect(''shop.t_%s'', ''k_%1$s'', ''k''); GRANT SELECT ON t_%1$s TO PUBLIC', n)),
-  answer('postgres', format('SELECT kpi.grant_scope(''regress_kpi_none'', ''k_%s'', members => %L), kpi.grant_scope(''regress_kpi_east'', ''k_%1$s'', ''l'', ARRAY[%L])', n, member, lvl)) AS grants
+  answer('postgres', format('SELECT kpi.grant_scope(''regress_kpi_none'', ''k_%1$s'', members => %2$L), kpi.grant_scope(''regress_kpi_east'', ''k_%1$s'', ''l'', ARRAY[%3$L])', n, member, lvl)) AS grants
 FROM (VALUES ('small', 'smallint', '{1,10,100}', '{+10}', '5'), ('int', 'int', '{1,10,100}', '{ 010 }', '5'), ('big', 'bigint', '{1,10,5000000000}', '{5000000000}', '5'), ('num', 'numeric', '{1,1.5,10}', '{1.50}', '2.0'), ('num2', 'numeric(6,2)', '{1,1.5,10}', '{1.5}', '2'), ('float', 'float8', '{0.1,0.30000000000000004,3}', '{0.30000000000000004}', '2'),
   ('text', 'text', '{a,"a ",A,"b,c"}', '{"a ","b,c"}', 'x'), ('vc', 'varchar(5)', '{a,ab,"a b"}', '{ab}', 'x'), ('char', 'char(3)', '{1,10,100}', '{10}', 'x'), ('name', 'name', '{a,b}', '{b}', 'x'), ('cchar', '"char"', '{a,b}', '{b}', 'x'), ('bit', 'bit(3)', '{100,101}', '{101}', '000'), ('date', 'date', '{2026-01-02,2026-02-01}', '{2026-02-01}', '2000-01-02'),
   ('tstz', 'timestamptz', '{2026-02-01 00:00+00,2026-01-02 00:00+00,2026-02-01 09:00+00}', '{2026-02-01 09:00}', '2000-01-02 00:00'), ('ival', 'interval', '{1 day,-1 day 2 hours}', '{-1 day 2 hours}', '1 year'), ('uuid', 'uuid', '{a0eebc999c0b4ef8bb6d6bb9bd380a11,00000000-0000-0000-0000-000000000001}', '{A0EEBC999C0B4EF8BB6D6BB9BD380A11}', '00000000-0000-0000-0000-000000000009'),
@@ -199,7 +199,7 @@ SELECT r AS role, sees(r, 'SELECT store_id FROM shop.stores') AS stores, sees(r)
 SELECT kpi.unprotect('shop.stores', 'store');
 
 -- S1: for a time
-SELECT kpi.grant_scope('regress_kpi_none', 'store', members => '{5}', valid_until => statement_timestamp() + '0.7 s'), kpi.grant_scope('regress_kpi_none', 'store', members => '{6}', valid_until => 'infinity'), kpi.grant_scope('regress_kpi_none', 'store', members => '{*}', valid_until => statement_timestamp() + '0.4 s');
+SELECT kpi.grant_scope('regress_kpi_none', 'store', members => '{5}', valid_until => statement_timestamp() + '3 s'), kpi.grant_scope('regress_kpi_none', 'store', members => '{6}', valid_until => 'infinity'), kpi.grant_scope('regress_kpi_none', 'store', members => '{*}', valid_until => statement_timestamp() + '2 s');
 SET plan_cache_mode = force_generic_plan;
 SET ROLE regress_kpi_none;
 PREPARE timed AS SELECT count(*), min(store_id), max(store_id) FROM orders;
@@ -213,7 +213,8 @@ RESET ROLE;
 RESET plan_cache_mode;
 -- what ended is still listed; a scope that has no end is not shortened by one that has
 SELECT members, valid_until < now() AS ended FROM kpi.scopes WHERE role = 'regress_kpi_none'::regrole AND dimension = 'store' ORDER BY valid_until NULLS LAST;
-SELECT kpi.grant_scope('regress_kpi_none', 'store', members => '{6}', valid_until => statement_timestamp() + '1 ms'), pg_sleep(0.002);
+SELECT kpi.grant_scope('regress_kpi_none', 'store', members => '{6}', valid_until => statement_timestamp() + '0.2 s');
+SELECT pg_sleep(0.3);
 SELECT sees('regress_kpi_none');
 SELECT kpi.revoke_scope('regress_kpi_none', 'store', members => '{6}');
 SELECT sees('regress_kpi_none');
