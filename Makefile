@@ -12,7 +12,7 @@
 # A component uses only components to its left, in C and in SQL: this list is the order of both.
 COMPONENTS = catalog scope metric measure check
 
-TASKS = check demo demo-stop bench check-core check-assert help
+TASKS = check demo demo-stop bench check-core check-assert check-fuzz help
 
 ifneq ($(filter $(TASKS),$(MAKECMDGOALS)),)
 
@@ -23,6 +23,7 @@ demo-stop:    ; @test/demo/demo stop
 bench:        ; @test/bench/run
 check-core:   ; @test/core
 check-assert: ; @test/assert
+check-fuzz:   ; @test/fuzz/run
 help:
 	@echo 'make                   build'
 	@echo 'make install           install'
@@ -32,6 +33,7 @@ help:
 	@echo 'make demo-stop         stop its server'
 	@echo 'make bench             speed against hand-written SQL'
 	@echo 'make check-core        the regression tests of PostgreSQL itself with kpitables loaded (long)'
+	@echo 'make check-fuzz         random measure queries against hand-written SQL (long)'
 	@echo 'make check-assert      the tests on a PostgreSQL with assertions, and under valgrind (long)'
 
 $(filter-out $(TASKS),$(MAKECMDGOALS)):

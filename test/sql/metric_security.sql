@@ -301,7 +301,7 @@ SET search_path = hostile, pg_temp, pg_catalog;
 SELECT public.try('SELECT 1 = 1') AS set_up, public.try('SELECT rtrim(''a'', ''b'')') AS functions;
 -- all of it, by a maker without rights
 SET ROLE regress_kpi_maker;
-SELECT kpi.create_metric('made.h', 'SELECT pg_catalog.sum(amount) FROM sec.orders WHERE region OPERATOR(pg_catalog.=) ''east''', 'Label', 'Description', 'CNY', '0', NULL, '{a,b}', '{c}', 'up', 3);
+SELECT kpi.create_metric('made.h', 'SELECT pg_catalog.sum(amount) FROM sec.orders WHERE region OPERATOR(pg_catalog.=) ''east''', 'Label', 'Description', 'CNY', '0', NULL, '{a,b}', '{c}', 'up', 1);
 SELECT kpi.create_metric('made.h2', 'SELECT h OPERATOR(pg_catalog.*) 2 FROM made.h', label => 'Twice');
 SELECT kpi.create_metric_view('made.hv', '{region}', '{made.h, made.h2}', 'Label', 'Description', '', NULL, '{a}');
 SELECT kpi.create_metric('made.h3', 'SELECT kpi.measure(h2) FROM made.hv');
