@@ -274,15 +274,17 @@ COMMENT ON FUNCTION kpi.my_scope() IS
 CREATE VIEW kpi.protections WITH (security_barrier) AS
 SELECT p.relid AS relation,
 	   p.dimension,
-	   p.expression,
+	   pg_get_expr(y.polqual, y.polrelid) AS expression,
 	   p.writes
   FROM kpi.protection_registry p
   JOIN pg_catalog.pg_class c ON c.oid = p.relid
+  LEFT JOIN pg_catalog.pg_policy y
+	ON y.polrelid = c.oid AND y.polname::text = 'kpi_scope_' || p.dimension
  WHERE has_any_column_privilege(p.relid, 'SELECT') OR pg_has_role(c.relowner, 'USAGE');
 COMMENT ON VIEW kpi.protections IS 'tables that obey scopes, of those that the current user may read or owns';
 COMMENT ON COLUMN kpi.protections.relation IS 'the table';
 COMMENT ON COLUMN kpi.protections.dimension IS 'the dimension that scopes it';
-COMMENT ON COLUMN kpi.protections.expression IS 'the policy''s condition';
+COMMENT ON COLUMN kpi.protections.expression IS 'the policy''s condition; NULL where the policy is missing';
 COMMENT ON COLUMN kpi.protections.writes IS 'do writes obey, too?';
 
 REVOKE ALL ON kpi.scope_dimensions, kpi.scopes, kpi.protections FROM PUBLIC;
@@ -803,6 +805,27 @@ BEGIN ATOMIC
 		   AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
 							WHERE t.tgrelid = source AND t.tgenabled = 'A'
 							  AND t.tgfoid = 'kpi.scope_changed()'::regprocedure)
+		UNION ALL
+		SELECT 'error', g.guarded::text,
+			   format('permissive policy %I has no effect beside kpi_open', y.polname),
+			   format('DROP POLICY kpi_open ON %s', g.guarded)
+		  FROM guarded g
+		  JOIN pg_catalog.pg_policy y ON y.polrelid = g.guarded
+		 WHERE y.polpermissive AND y.polname <> 'kpi_open'
+		   AND EXISTS (SELECT FROM pg_catalog.pg_policy o
+						WHERE o.polrelid = g.guarded AND o.polname = 'kpi_open')
+		UNION ALL
+		SELECT 'error', d.name, 'the role that owned the dimension was dropped',
+			   format('UPDATE kpi.dimension_registry SET owner = %L WHERE name = %L', session_user, d.name)
+		  FROM kpi.dimension_registry d
+		 WHERE d.owner IS NOT NULL
+		   AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.owner)
+		UNION ALL
+		SELECT 'warning', d.name, 'the role that administered the dimension was dropped',
+			   format('UPDATE kpi.dimension_registry SET admin = NULL WHERE name = %L', d.name)
+		  FROM kpi.dimension_registry d
+		 WHERE d.admin IS NOT NULL
+		   AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.admin)
 		UNION ALL
 		SELECT 'error', e.evtname, 'the event trigger is disabled',
 			   format('ALTER EVENT TRIGGER %I ENABLE', e.evtname)

@@ -79,6 +79,27 @@ BEGIN ATOMIC
 							WHERE t.tgrelid = source AND t.tgenabled = 'A'
 							  AND t.tgfoid = 'kpi.scope_changed()'::regprocedure)
 		UNION ALL
+		SELECT 'error', g.guarded::text,
+			   format('permissive policy %I has no effect beside kpi_open', y.polname),
+			   format('DROP POLICY kpi_open ON %s', g.guarded)
+		  FROM guarded g
+		  JOIN pg_catalog.pg_policy y ON y.polrelid = g.guarded
+		 WHERE y.polpermissive AND y.polname <> 'kpi_open'
+		   AND EXISTS (SELECT FROM pg_catalog.pg_policy o
+						WHERE o.polrelid = g.guarded AND o.polname = 'kpi_open')
+		UNION ALL
+		SELECT 'error', d.name, 'the role that owned the dimension was dropped',
+			   format('UPDATE kpi.dimension_registry SET owner = %L WHERE name = %L', session_user, d.name)
+		  FROM kpi.dimension_registry d
+		 WHERE d.owner IS NOT NULL
+		   AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.owner)
+		UNION ALL
+		SELECT 'warning', d.name, 'the role that administered the dimension was dropped',
+			   format('UPDATE kpi.dimension_registry SET admin = NULL WHERE name = %L', d.name)
+		  FROM kpi.dimension_registry d
+		 WHERE d.admin IS NOT NULL
+		   AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.admin)
+		UNION ALL
 		SELECT 'error', e.evtname, 'the event trigger is disabled',
 			   format('ALTER EVENT TRIGGER %I ENABLE', e.evtname)
 		  FROM pg_catalog.pg_event_trigger e

@@ -186,6 +186,33 @@ kpi_grant_scope(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Each member that is revoked must have been granted, in those words: a member
+ * that is overlooked would stay.
+ */
+static void
+check_granted(Dimension *dimension, Oid role, Oid *argtypes, Datum *values)
+{
+	bool		none;
+	Datum		missing;
+
+	missing = kpi_registry_value("SELECT min(m) FROM unnest($4) AS m WHERE NOT EXISTS"
+								 " (SELECT FROM kpi.scope_grant AS g"
+								 "  WHERE g.grantee OPERATOR(pg_catalog.=) $1"
+								 "  AND g.dimension OPERATOR(pg_catalog.=) $2"
+								 "  AND g.level OPERATOR(pg_catalog.=) $3"
+								 "  AND m OPERATOR(pg_catalog.=) ANY (g.members))",
+								 4, argtypes, values, &none);
+	if (none)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("role \"%s\" was not granted member \"%s\" of dimension \"%s\"",
+					GetUserNameFromId(role, false), TextDatumGetCString(missing),
+					dimension->name),
+			 errhint("kpi.scopes lists the members as they were granted.")));
+}
+
+/*
  * kpi.revoke_scope(role, dimension, level, members)
  */
 Datum
@@ -211,6 +238,8 @@ kpi_revoke_scope(PG_FUNCTION_ARGS)
 		values[3] = canonical_members(dimension, members, level);
 	if (members == NIL && level_name == NULL)
 		nulls[2] = 'n';
+	if (members != NIL)
+		check_granted(dimension, role, argtypes, values);
 
 	if (kpi_registry_execute("UPDATE kpi.scope_grant SET members = ARRAY(SELECT m FROM unnest(members) AS m"
 							 "  WHERE NOT coalesce(m OPERATOR(pg_catalog.=) ANY ($4), true) ORDER BY 1)"

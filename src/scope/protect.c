@@ -22,6 +22,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
 #include "commands/policy.h"
@@ -32,6 +33,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -151,6 +153,26 @@ protect_one(Oid relid, const char *dimension, const char *expression, bool write
 }
 
 /*
+ * Does PostgreSQL cast one type to another by itself, and to the same value
+ * whatever the session's settings are?
+ */
+static bool
+casts_always_alike(Oid from, Oid to)
+{
+	Oid			function;
+
+	switch (find_coercion_pathway(to, from, COERCION_IMPLICIT, &function))
+	{
+		case COERCION_PATH_RELABELTYPE:
+			return true;
+		case COERCION_PATH_FUNC:
+			return func_volatile(function) == PROVOLATILE_IMMUTABLE;
+		default:
+			return false;
+	}
+}
+
+/*
  * The condition of a policy: the column is cast where the dimension's key has
  * another type that PostgreSQL would cast it to by itself.
  */
@@ -169,7 +191,7 @@ policy_expression(Oid relid, Dimension *dimension, const char *column)
 	if (type == dimension->type)
 		return psprintf(KPI_SCHEMA ".in_scope(%s, %s)",
 						quote_literal_cstr(dimension->name), quote_identifier(column));
-	if (!can_coerce_type(1, &type, &dimension->type, COERCION_IMPLICIT))
+	if (!casts_always_alike(type, dimension->type))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" has type %s, but the key of dimension \"%s\" has type %s",
@@ -301,13 +323,17 @@ find_unprotected(void)
 	MemoryContext caller = CurrentMemoryContext;
 	Oid			user;
 	int			sec_context;
+	int			nestlevel;
 
 	GetUserIdAndSecContext(&user, &sec_context);
 	kpi_become_owner();
+	nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute("SELECT c.oid, p.dimension, p.expression, p.writes"
+	if (SPI_execute("SELECT c.oid, p.dimension, pg_catalog.pg_get_expr(o.polqual, o.polrelid), p.writes"
 					" FROM kpi.protection_registry p"
+					" JOIN pg_catalog.pg_policy AS o ON o.polrelid OPERATOR(pg_catalog.=) p.relid::pg_catalog.oid"
+					"  AND o.polname::pg_catalog.text OPERATOR(pg_catalog.=) ('kpi_scope_' OPERATOR(pg_catalog.||) p.dimension)"
 					" CROSS JOIN LATERAL pg_catalog.pg_partition_tree(p.relid) AS t"
 					" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid::pg_catalog.oid"
 					" WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}')"
@@ -333,6 +359,7 @@ find_unprotected(void)
 	}
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
+	AtEOXact_GUC(true, nestlevel);
 	SetUserIdAndSecContext(user, sec_context);
 	return result;
 }

@@ -254,15 +254,17 @@ COMMENT ON FUNCTION kpi.my_scope() IS
 CREATE VIEW kpi.protections WITH (security_barrier) AS
 SELECT p.relid AS relation,
 	   p.dimension,
-	   p.expression,
+	   pg_get_expr(y.polqual, y.polrelid) AS expression,
 	   p.writes
   FROM kpi.protection_registry p
   JOIN pg_catalog.pg_class c ON c.oid = p.relid
+  LEFT JOIN pg_catalog.pg_policy y
+	ON y.polrelid = c.oid AND y.polname::text = 'kpi_scope_' || p.dimension
  WHERE has_any_column_privilege(p.relid, 'SELECT') OR pg_has_role(c.relowner, 'USAGE');
 COMMENT ON VIEW kpi.protections IS 'tables that obey scopes, of those that the current user may read or owns';
 COMMENT ON COLUMN kpi.protections.relation IS 'the table';
 COMMENT ON COLUMN kpi.protections.dimension IS 'the dimension that scopes it';
-COMMENT ON COLUMN kpi.protections.expression IS 'the policy''s condition';
+COMMENT ON COLUMN kpi.protections.expression IS 'the policy''s condition; NULL where the policy is missing';
 COMMENT ON COLUMN kpi.protections.writes IS 'do writes obey, too?';
 
 REVOKE ALL ON kpi.scope_dimensions, kpi.scopes, kpi.protections FROM PUBLIC;

@@ -149,12 +149,11 @@ FROM (VALUES ('small', 'smallint', '{1,10,100}', '{+10}', '5'), ('int', 'int', '
   ('bool', 'boolean', '{t,f}', '{yes}', 't'), ('enum', 'size', '{small,big}', '{big}', 'huge'), ('dom', 'sku', '{a,b}', '{b}', 'x'), ('inet', 'inet', '{10.0.0.1,10.0.0.0/8}', '{10/8}', '::1'), ('bytea', 'bytea', '{"\\x00","\\x0a"}', '{"\\012"}', '\x01')) v(n, type, vals, member, lvl);
 RESET TIME ZONE;
 SET datestyle = 'ISO, MDY';
-SET bytea_output = 'escape';
-SET extra_float_digits = -10;
 \connect -
 SET client_min_messages = warning;
-\set SHOW_CONTEXT never
 SET TIME ZONE 'UTC';
+SET datestyle = 'ISO, MDY';
+SET intervalstyle = postgres;
 SET search_path = shop, public;
 SELECT substr(s.dimension, 3) AS type, s.members, sees('regress_kpi_none', 'SELECT k::text FROM shop.t_' || substr(s.dimension, 3)) AS sees, e.members AS level, sees('regress_kpi_east', 'SELECT count(*) FROM shop.t_' || substr(s.dimension, 3)) AS rows
 FROM kpi.scopes s JOIN kpi.scopes e USING (dimension) WHERE s.role = 'regress_kpi_none'::regrole AND e.role = 'regress_kpi_east'::regrole AND dimension LIKE 'k\_%' ORDER BY 1;
