@@ -2,8 +2,8 @@
  * rewrite.c
  *		Walking a statement and replacing the measures in it.
  *
- * Each query level is visited once, in place: its expressions first, then the
- * queries below it.  An aggregate over a measure is replaced where it stands and
+ * Each query level is visited once, in place: the queries in its WITH and FROM
+ * first, then its expressions.  An aggregate over a measure is replaced where it stands and
  * adds columns to the queries on the measure's path; since those are ordinary
  * columns of the source, it does not matter whether such a query was visited
  * before or is visited later.  A measure that passes through the select list of

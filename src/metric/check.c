@@ -64,14 +64,14 @@ refuse(const char *name, const char *what, const char *why)
  * Does an expression read a whole row or a system column?  Those are not
  * columns that a metric view could hand on.
  */
-static bool
-reads_no_plain_column(Node *node, void *context)
+bool
+kpi_reads_no_plain_column(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, Var))
 		return ((Var *) node)->varattno <= 0;
-	return expression_tree_walker(node, reads_no_plain_column, context);
+	return expression_tree_walker(node, kpi_reads_no_plain_column, context);
 }
 
 /*
@@ -230,8 +230,8 @@ kpi_check_definition(Query *query, const char *name)
 		has_param(query->jointree->quals, NULL))
 		refuse(name, "a parameter or GROUPING()",
 			   "A definition stands for itself.");
-	if (reads_no_plain_column((Node *) tle->expr, NULL) ||
-		reads_no_plain_column(query->jointree->quals, NULL))
+	if (kpi_reads_no_plain_column((Node *) tle->expr, NULL) ||
+		kpi_reads_no_plain_column(query->jointree->quals, NULL))
 		refuse(name, "a whole-row or system column",
 			   "A metric is computed from columns; write count(*) to count rows.");
 

@@ -41,6 +41,7 @@ extern MetricDefinition *kpi_flatten_query(Oid metric, Query *query);
 extern MetricViewQuery kpi_load_metric_view(Oid relid);
 extern int	kpi_single_from_entry(Query *query);
 extern bool kpi_metric_is_registered(Oid relid);
+extern bool kpi_reads_no_plain_column(Node *node, void *context);
 extern void kpi_check_definition(Query *query, const char *name);
 
 /* trees */

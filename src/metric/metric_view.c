@@ -180,19 +180,6 @@ append_column(Draft *draft, Expr *expr, char *name)
 }
 
 /*
- * Does an expression read a whole row or a system column?
- */
-static bool
-reads_no_plain_column(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-		return ((Var *) node)->varattno <= 0;
-	return expression_tree_walker(node, reads_no_plain_column, context);
-}
-
-/*
  * Analyze a SELECT from the source of a draft.
  */
 static Query *
@@ -236,7 +223,7 @@ add_dimension(Draft *draft, const char *text)
 		problem = "has a subquery";
 	else if (contain_volatile_functions((Node *) tle->expr))
 		problem = "is volatile";
-	else if (reads_no_plain_column((Node *) tle->expr, NULL))
+	else if (kpi_reads_no_plain_column((Node *) tle->expr, NULL))
 		problem = "reads a whole row or a system column";
 	else if (kpi_holds_marker((Node *) tle->expr, NULL))
 		problem = "is a measure";
