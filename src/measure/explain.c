@@ -167,6 +167,7 @@ simplify_walker(Node *node, void *context)
 		if (query_tree_walker(query, simplify_walker, context, 0))
 			return true;
 		show_security_quals(query);
+		kpi_relist_joins(query);
 
 		/* a join's own columns must stay plain columns */
 		foreach(lc, query->rtable)

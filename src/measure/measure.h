@@ -115,6 +115,9 @@ extern Node *kpi_rewrite_condition(Rewrite *rewrite, QueryLevel *level,
 								   Node *condition);
 extern void kpi_rewrite_statement(Query *query, Rewrite *rewrite);
 
+/* explain_join.c */
+extern void kpi_relist_joins(Query *query);
+
 /* inline.c */
 extern void kpi_inline_functions(Rewrite *rewrite, Query *query);
 

@@ -18,7 +18,8 @@ CREATE AGGREGATE kpi.measure(anyelement) (
 	SFUNC = kpi.measure_transition,
 	STYPE = internal,
 	FINALFUNC = kpi.measure_final,
-	FINALFUNC_EXTRA
+	FINALFUNC_EXTRA,
+	PARALLEL = RESTRICTED
 );
 COMMENT ON AGGREGATE kpi.measure(anyelement) IS
 	'the value of a measure column of a metric view for the group at hand, by its governed definition; raises KP002 where it has no meaning and KP003 where the library did not see the query';

@@ -28,7 +28,6 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -66,7 +65,7 @@ typedef struct ScopeStep
 {
 	TimestampTz until;			/* DT_NOEND for the last */
 	bool		full;
-	ArrayType  *keys;			/* of the key's type, sorted, without repeats */
+	ArrayType  *keys;			/* of the key's type, without repeats */
 } ScopeStep;
 
 /* A user's scope on a dimension */
@@ -425,29 +424,22 @@ current_scope(const char *dimension)
 }
 
 /*
- * Does a sorted array hold a value?
+ * Does an array hold a value, by the equality and collation that the planner
+ * would have used?
  */
 static bool
 array_holds(ArrayType *array, Datum value, TypeCacheEntry *type, Oid collation)
 {
 	Datum	   *elems;
 	int			count;
-	int			low = 0;
 
 	deconstruct_array(array, type->type_id, type->typlen, type->typbyval,
 					  type->typalign, &elems, NULL, &count);
-	while (low < count)
+	for (int i = 0; i < count; i++)
 	{
-		int			middle = (low + count) / 2;
-		int			order = DatumGetInt32(FunctionCall2Coll(&type->cmp_proc_finfo, collation,
-															elems[middle], value));
-
-		if (order == 0)
+		if (DatumGetBool(FunctionCall2Coll(&type->eq_opr_finfo, collation,
+										   elems[i], value)))
 			return true;
-		if (order < 0)
-			low = middle + 1;
-		else
-			count = middle;
 	}
 	return false;
 }
@@ -476,7 +468,7 @@ kpi_in_scope(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("key of dimension \"%s\" has type %s, not %s", scope->dimension,
 							format_type_be(scope->type), format_type_be(argtype))));
-		type = lookup_type_cache(scope->type, TYPECACHE_CMP_PROC_FINFO);
+		type = lookup_type_cache(scope->type, TYPECACHE_EQ_OPR_FINFO);
 		fcinfo->flinfo->fn_extra = type;
 	}
 
@@ -491,7 +483,7 @@ kpi_in_scope(PG_FUNCTION_ARGS)
 		if (step->keys == NULL || PG_ARGISNULL(1))
 			PG_RETURN_BOOL(false);
 		PG_RETURN_BOOL(array_holds(step->keys, PG_GETARG_DATUM(1), type,
-								   DEFAULT_COLLATION_OID));
+								   PG_GET_COLLATION()));
 	}
 	PG_RETURN_BOOL(false);
 }
