@@ -735,6 +735,7 @@ CREATE FUNCTION kpi.check(
 RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 BEGIN ATOMIC
 	WITH guarded AS (					-- tables that must obey, partitions included
 		SELECT p.*, p.relid AS guarded, c.relrowsecurity, c.relforcerowsecurity

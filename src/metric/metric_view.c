@@ -604,6 +604,24 @@ move_registry_row(Oid from, Oid to)
 }
 
 /*
+ * A view is made again with what is known of it; triggers and rules would be
+ * lost with the old one.
+ */
+static void
+check_no_triggers(Draft *draft, Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+
+	if (rel->trigdesc != NULL || rel->rd_rules->numLocks > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop columns of metric view %s because it has triggers or rules",
+						draft->name),
+				 errhint("Drop them first, and create them again afterwards.")));
+	table_close(rel, NoLock);
+}
+
+/*
  * Making a view again needs that no view reads it; say so better than DROP VIEW
  * could.
  */
@@ -646,6 +664,7 @@ make_view_again(Draft *draft, Oid relid)
 	Oid			result;
 
 	check_no_dependents(draft, relid);
+	check_no_triggers(draft, relid);
 
 	/* the event trigger would forget the row with the view */
 	move_registry_row(relid, InvalidOid);
