@@ -42,10 +42,11 @@ COMMENT ON COLUMN kpi.dimension_registry.owner IS 'owner of a dimension without 
 COMMENT ON COLUMN kpi.dimension_registry.admin IS 'role that may grant scopes beside the owner';
 SELECT pg_catalog.pg_extension_config_dump('kpi.dimension_registry', '');
 
--- Roles are kept by OID: another role of the same name has nothing.
+-- Roles are kept by OID: another role of the same name has nothing.  There are no
+-- foreign keys among these tables: a parallel restore fills them in any order.
 CREATE TABLE kpi.scope_grant (
 	grantee		regrole NOT NULL,
-	dimension	text NOT NULL REFERENCES kpi.dimension_registry ON DELETE CASCADE,
+	dimension	text NOT NULL,
 	level		smallint NOT NULL CHECK (level >= 0),
 	members		text[] NOT NULL,
 	valid_until	timestamptz NOT NULL DEFAULT 'infinity',
@@ -69,7 +70,9 @@ SELECT pg_catalog.pg_extension_config_dump('kpi.scope_grant',
 
 CREATE TABLE kpi.protection_registry (
 	relid		regclass NOT NULL,
-	dimension	text NOT NULL REFERENCES kpi.dimension_registry,
+	dimension	text NOT NULL,
+	attname		name NOT NULL,
+	attnum		smallint NOT NULL,
 	expression	text NOT NULL,
 	writes		boolean NOT NULL,
 	PRIMARY KEY (relid, dimension)
@@ -79,6 +82,8 @@ COMMENT ON TABLE kpi.protection_registry IS
 	'tables that obey scopes; read kpi.protections, write by kpi.protect()';
 COMMENT ON COLUMN kpi.protection_registry.relid IS 'the table';
 COMMENT ON COLUMN kpi.protection_registry.dimension IS 'the dimension that scopes it';
+COMMENT ON COLUMN kpi.protection_registry.attname IS 'the column that holds the key, as it was called then';
+COMMENT ON COLUMN kpi.protection_registry.attnum IS 'its number, as it was then';
 COMMENT ON COLUMN kpi.protection_registry.expression IS 'the policy''s condition as it was made';
 COMMENT ON COLUMN kpi.protection_registry.writes IS 'do writes obey, too?';
 SELECT pg_catalog.pg_extension_config_dump('kpi.protection_registry', '');
@@ -160,6 +165,13 @@ SUPPORT kpi.in_scope_support;
 COMMENT ON FUNCTION kpi.in_scope(text, anyelement) IS
 	'is a key of the dimension in the scope of the current user? NULL keys are in full scope only; raises 42704 for a dimension that does not exist';
 
+CREATE FUNCTION kpi.within_scopes()
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'kpi_within_scopes'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION kpi.within_scopes() IS
+	'true: the condition of policy kpi_open, which lets through what scopes leave; as it is part of the extension, the policy does not stay behind when the scopes go';
+
 CREATE FUNCTION kpi.protect(
 	relation regclass,
 	dimension text,
@@ -178,6 +190,23 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.unprotect(regclass, text) IS
 	'let a table no longer obey the scopes of a dimension; row security is disabled with the last one, unless it was enabled before or the table has policies of its own';
 
+CREATE FUNCTION kpi.relation_and_children(relation regclass)
+RETURNS SETOF regclass
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH RECURSIVE family (relid) AS (
+		SELECT relation::oid
+		UNION
+		SELECT i.inhrelid
+		  FROM family
+		  JOIN pg_catalog.pg_inherits i ON i.inhparent = family.relid
+	)
+	SELECT family.relid::regclass FROM family;
+END;
+REVOKE ALL ON FUNCTION kpi.relation_and_children(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.relation_and_children(regclass) IS
+	'a table, its partitions and what inherits from it, at any depth';
+
 CREATE FUNCTION kpi.protect_partitions()
 RETURNS event_trigger
 AS 'MODULE_PATHNAME', 'kpi_protect_partitions'
@@ -187,7 +216,8 @@ COMMENT ON FUNCTION kpi.protect_partitions() IS
 	'event trigger: partitions that come to a protected table obey its scopes';
 
 CREATE EVENT TRIGGER kpi_protect_partitions ON ddl_command_end
-	WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE')
+	WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'ALTER TABLE',
+				 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE')
 	EXECUTE FUNCTION kpi.protect_partitions();
 COMMENT ON EVENT TRIGGER kpi_protect_partitions IS
 	'partitions that come to a protected table obey its scopes';
@@ -199,6 +229,14 @@ LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION kpi.scope_bypass(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.scope_bypass(regclass) IS
 	'how reading a view would see rows of a protected table outside the reader''s scope; NULL if it would not';
+
+CREATE FUNCTION kpi.dimension_problem(name text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_dimension_problem'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.dimension_problem(text) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.dimension_problem(text) IS
+	'why a dimension cannot be used; NULL if it can';
 
 CREATE FUNCTION kpi.unmatched_members(dimension text, level smallint, members text[])
 RETURNS text[]
@@ -375,6 +413,13 @@ AS 'MODULE_PATHNAME', 'kpi_metric_source'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION kpi.metric_source(regclass) IS
 	'the relation that a metric aggregates; NULL where its components have several, and for what is not a metric';
+
+CREATE FUNCTION kpi.small_group_limit(metric regclass)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'kpi_small_group_limit'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.small_group_limit(regclass) IS
+	'groups of fewer rows than this have no value, by the view''s own definition; 0 for no limit, NULL for what is not a metric';
 
 CREATE FUNCTION kpi.forget_dropped()
 RETURNS event_trigger
@@ -738,22 +783,23 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 BEGIN ATOMIC
 	WITH guarded AS (					-- tables that must obey, partitions included
-		SELECT p.*, p.relid AS guarded, c.relrowsecurity, c.relforcerowsecurity
+		SELECT p.*, t.relid AS guarded, c.relkind, c.relrowsecurity, c.relforcerowsecurity,
+			   coalesce((SELECT a.attname FROM pg_catalog.pg_attribute a
+						  WHERE a.attrelid = p.relid AND a.attname = p.attname AND NOT a.attisdropped),
+						(SELECT a.attname FROM pg_catalog.pg_attribute a
+						  WHERE a.attrelid = p.relid AND a.attnum = p.attnum AND NOT a.attisdropped)) AS key
 		  FROM kpi.protection_registry p
-		  JOIN pg_catalog.pg_class c ON c.oid = p.relid
-		UNION
-		SELECT p.*, t.relid, c.relrowsecurity, c.relforcerowsecurity
-		  FROM kpi.protection_registry p
-		 CROSS JOIN LATERAL pg_partition_tree(p.relid) t
+		 CROSS JOIN LATERAL kpi.relation_and_children(p.relid) t (relid)
 		  JOIN pg_catalog.pg_class c ON c.oid = t.relid
-		 WHERE c.relkind <> 'f'
 	), policy AS (
-		SELECT g.*, y.oid AS policy, y.polpermissive, y.polroles, y.polcmd,
+		SELECT g.*, y.oid AS policy, y.polpermissive, y.polroles, y.polcmd, y.polwithcheck,
 			   pg_get_expr(y.polqual, y.polrelid) AS condition,
-			   format('kpi_scope_%s', g.dimension) AS policy_name
+			   format('kpi_scope_%s', g.dimension) AS policy_name,
+			   format('kpi.in_scope(''%s''::text, ', replace(g.dimension, '''', '''''')) AS call
 		  FROM guarded g
 		  LEFT JOIN pg_catalog.pg_policy y
 			ON y.polrelid = g.guarded AND y.polname::text = 'kpi_scope_' || g.dimension
+		 WHERE g.relkind <> 'f'
 	), dimension AS (
 		SELECT d.name, d.relid, v.oid AS view,
 			   (SELECT e.refobjid FROM pg_catalog.pg_depend e
@@ -769,11 +815,15 @@ BEGIN ATOMIC
 	), finding (severity, object, problem, remedy) AS (
 		SELECT 'error', guarded::text, 'row security is disabled',
 			   format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', guarded)
-		  FROM guarded WHERE NOT relrowsecurity
+		  FROM guarded WHERE NOT relrowsecurity AND relkind <> 'f'
 		UNION ALL
 		SELECT 'error', guarded::text, 'row security is not forced: the owner sees all rows',
 			   format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', guarded)
-		  FROM guarded WHERE NOT relforcerowsecurity
+		  FROM guarded WHERE NOT relforcerowsecurity AND relkind <> 'f'
+		UNION ALL
+		SELECT 'error', guarded::text, 'a foreign table among the children of a protected table cannot be protected',
+			   format('ALTER TABLE %s DETACH PARTITION %s', relid, guarded)
+		  FROM guarded WHERE relkind = 'f'
 		UNION ALL
 		SELECT 'error', guarded::text, format('the policy for dimension "%s" is missing', dimension),
 			   format('CREATE POLICY %I ON %s AS RESTRICTIVE FOR %s USING (%s)', policy_name, guarded,
@@ -787,23 +837,42 @@ BEGIN ATOMIC
 		 WHERE policy IS NOT NULL
 		   AND (polpermissive OR polroles <> '{0}'
 				OR polcmd <> CASE WHEN writes THEN '*' ELSE 'r' END::"char"
-				OR NOT starts_with(condition, format('kpi.in_scope(%L::text, ', dimension)))
+				OR polwithcheck IS NOT NULL
+				OR NOT starts_with(condition, call)
+				OR key IS NULL
+				OR NOT (substr(condition, length(call) + 1) = format('%I)', key)
+						OR starts_with(substr(condition, length(call) + 1), format('(%I)::', key))))
 		UNION ALL
 		SELECT 'error', v.relid::text, kpi.scope_bypass(v.relid),
 			   format('ALTER VIEW %s OWNER TO a role without SUPERUSER and BYPASSRLS', v.relid)
-		  FROM kpi.metric_view_registry v
+		  FROM (SELECT m.relid FROM kpi.metric_view_registry m
+				UNION ALL
+				SELECT m.relid FROM kpi.metric_registry m) v
 		  JOIN pg_catalog.pg_class c ON c.oid = v.relid
 		 WHERE kpi.scope_bypass(v.relid) IS NOT NULL
 		UNION ALL
-		SELECT 'error', name, 'the dimension''s table or view is gone: queries of tables that it protects fail',
-			   format('SELECT kpi.drop_dimension(%L)', name)
-		  FROM dimension WHERE view IS NULL
+		SELECT 'error', p.relid::text,
+			   format('its dimension "%s" cannot be used: %s; queries fail', p.dimension,
+					  kpi.dimension_problem(p.dimension)),
+			   format('SELECT kpi.unprotect(%L, %L)', p.relid, p.dimension)
+		  FROM kpi.protection_registry p
+		  JOIN pg_catalog.pg_class c ON c.oid = p.relid
+		 WHERE kpi.dimension_problem(p.dimension) IS NOT NULL
+		UNION ALL
+		SELECT 'error', d.name, kpi.dimension_problem(d.name),
+			   format('SELECT kpi.drop_dimension(%L)', d.name)
+		  FROM kpi.dimension_registry d
+		 WHERE kpi.dimension_problem(d.name) IS NOT NULL
+		   AND NOT EXISTS (SELECT FROM kpi.protection_registry p
+							 JOIN pg_catalog.pg_class c ON c.oid = p.relid
+							WHERE p.dimension = d.name)
 		UNION ALL
 		SELECT 'error', name, 'the dimension''s trigger is missing or not enabled: scopes follow changes late',
 			   format('DROP TRIGGER IF EXISTS %I ON %s; CREATE TRIGGER %1$I AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON %2$s FOR EACH STATEMENT EXECUTE FUNCTION kpi.scope_changed(); ALTER TABLE %2$s ENABLE ALWAYS TRIGGER %1$I',
 					  name || '_dimension', source::regclass)
 		  FROM dimension
-		 WHERE view IS NOT NULL
+		 WHERE view IS NOT NULL AND source IS NOT NULL
+		   AND kpi.dimension_problem(name) IS NULL
 		   AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
 							WHERE t.tgrelid = source AND t.tgenabled = 'A'
 							  AND t.tgfoid = 'kpi.scope_changed()'::regprocedure)
@@ -814,6 +883,7 @@ BEGIN ATOMIC
 		  FROM guarded g
 		  JOIN pg_catalog.pg_policy y ON y.polrelid = g.guarded
 		 WHERE y.polpermissive AND y.polname <> 'kpi_open'
+		   AND NOT starts_with(y.polname::text, 'kpi_scope_')
 		   AND EXISTS (SELECT FROM pg_catalog.pg_policy o
 						WHERE o.polrelid = g.guarded AND o.polname = 'kpi_open')
 		UNION ALL
@@ -858,6 +928,12 @@ BEGIN ATOMIC
 		  FROM kpi.metric_registry r
 		  JOIN pg_catalog.pg_class c ON c.oid = r.relid
 		 WHERE kpi.additivity(r.relid) IS NULL
+		UNION ALL
+		SELECT 'error', r.relid::text, 'its view does not have the limit on small groups that is registered',
+			   format('SELECT kpi.alter_metric(%L, min_group_rows => %s)', r.relid, r.min_group_rows)
+		  FROM kpi.metric_registry r
+		  JOIN pg_catalog.pg_class c ON c.oid = r.relid
+		 WHERE kpi.small_group_limit(r.relid) <> r.min_group_rows
 	)
 	SELECT DISTINCT f.severity, f.object, f.problem, f.remedy
 	  FROM finding f

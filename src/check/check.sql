@@ -10,22 +10,23 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 BEGIN ATOMIC
 	WITH guarded AS (					-- tables that must obey, partitions included
-		SELECT p.*, p.relid AS guarded, c.relrowsecurity, c.relforcerowsecurity
+		SELECT p.*, t.relid AS guarded, c.relkind, c.relrowsecurity, c.relforcerowsecurity,
+			   coalesce((SELECT a.attname FROM pg_catalog.pg_attribute a
+						  WHERE a.attrelid = p.relid AND a.attname = p.attname AND NOT a.attisdropped),
+						(SELECT a.attname FROM pg_catalog.pg_attribute a
+						  WHERE a.attrelid = p.relid AND a.attnum = p.attnum AND NOT a.attisdropped)) AS key
 		  FROM kpi.protection_registry p
-		  JOIN pg_catalog.pg_class c ON c.oid = p.relid
-		UNION
-		SELECT p.*, t.relid, c.relrowsecurity, c.relforcerowsecurity
-		  FROM kpi.protection_registry p
-		 CROSS JOIN LATERAL pg_partition_tree(p.relid) t
+		 CROSS JOIN LATERAL kpi.relation_and_children(p.relid) t (relid)
 		  JOIN pg_catalog.pg_class c ON c.oid = t.relid
-		 WHERE c.relkind <> 'f'
 	), policy AS (
-		SELECT g.*, y.oid AS policy, y.polpermissive, y.polroles, y.polcmd,
+		SELECT g.*, y.oid AS policy, y.polpermissive, y.polroles, y.polcmd, y.polwithcheck,
 			   pg_get_expr(y.polqual, y.polrelid) AS condition,
-			   format('kpi_scope_%s', g.dimension) AS policy_name
+			   format('kpi_scope_%s', g.dimension) AS policy_name,
+			   format('kpi.in_scope(''%s''::text, ', replace(g.dimension, '''', '''''')) AS call
 		  FROM guarded g
 		  LEFT JOIN pg_catalog.pg_policy y
 			ON y.polrelid = g.guarded AND y.polname::text = 'kpi_scope_' || g.dimension
+		 WHERE g.relkind <> 'f'
 	), dimension AS (
 		SELECT d.name, d.relid, v.oid AS view,
 			   (SELECT e.refobjid FROM pg_catalog.pg_depend e
@@ -41,11 +42,15 @@ BEGIN ATOMIC
 	), finding (severity, object, problem, remedy) AS (
 		SELECT 'error', guarded::text, 'row security is disabled',
 			   format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', guarded)
-		  FROM guarded WHERE NOT relrowsecurity
+		  FROM guarded WHERE NOT relrowsecurity AND relkind <> 'f'
 		UNION ALL
 		SELECT 'error', guarded::text, 'row security is not forced: the owner sees all rows',
 			   format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', guarded)
-		  FROM guarded WHERE NOT relforcerowsecurity
+		  FROM guarded WHERE NOT relforcerowsecurity AND relkind <> 'f'
+		UNION ALL
+		SELECT 'error', guarded::text, 'a foreign table among the children of a protected table cannot be protected',
+			   format('ALTER TABLE %s DETACH PARTITION %s', relid, guarded)
+		  FROM guarded WHERE relkind = 'f'
 		UNION ALL
 		SELECT 'error', guarded::text, format('the policy for dimension "%s" is missing', dimension),
 			   format('CREATE POLICY %I ON %s AS RESTRICTIVE FOR %s USING (%s)', policy_name, guarded,
@@ -59,23 +64,42 @@ BEGIN ATOMIC
 		 WHERE policy IS NOT NULL
 		   AND (polpermissive OR polroles <> '{0}'
 				OR polcmd <> CASE WHEN writes THEN '*' ELSE 'r' END::"char"
-				OR NOT starts_with(condition, format('kpi.in_scope(%L::text, ', dimension)))
+				OR polwithcheck IS NOT NULL
+				OR NOT starts_with(condition, call)
+				OR key IS NULL
+				OR NOT (substr(condition, length(call) + 1) = format('%I)', key)
+						OR starts_with(substr(condition, length(call) + 1), format('(%I)::', key))))
 		UNION ALL
 		SELECT 'error', v.relid::text, kpi.scope_bypass(v.relid),
 			   format('ALTER VIEW %s OWNER TO a role without SUPERUSER and BYPASSRLS', v.relid)
-		  FROM kpi.metric_view_registry v
+		  FROM (SELECT m.relid FROM kpi.metric_view_registry m
+				UNION ALL
+				SELECT m.relid FROM kpi.metric_registry m) v
 		  JOIN pg_catalog.pg_class c ON c.oid = v.relid
 		 WHERE kpi.scope_bypass(v.relid) IS NOT NULL
 		UNION ALL
-		SELECT 'error', name, 'the dimension''s table or view is gone: queries of tables that it protects fail',
-			   format('SELECT kpi.drop_dimension(%L)', name)
-		  FROM dimension WHERE view IS NULL
+		SELECT 'error', p.relid::text,
+			   format('its dimension "%s" cannot be used: %s; queries fail', p.dimension,
+					  kpi.dimension_problem(p.dimension)),
+			   format('SELECT kpi.unprotect(%L, %L)', p.relid, p.dimension)
+		  FROM kpi.protection_registry p
+		  JOIN pg_catalog.pg_class c ON c.oid = p.relid
+		 WHERE kpi.dimension_problem(p.dimension) IS NOT NULL
+		UNION ALL
+		SELECT 'error', d.name, kpi.dimension_problem(d.name),
+			   format('SELECT kpi.drop_dimension(%L)', d.name)
+		  FROM kpi.dimension_registry d
+		 WHERE kpi.dimension_problem(d.name) IS NOT NULL
+		   AND NOT EXISTS (SELECT FROM kpi.protection_registry p
+							 JOIN pg_catalog.pg_class c ON c.oid = p.relid
+							WHERE p.dimension = d.name)
 		UNION ALL
 		SELECT 'error', name, 'the dimension''s trigger is missing or not enabled: scopes follow changes late',
 			   format('DROP TRIGGER IF EXISTS %I ON %s; CREATE TRIGGER %1$I AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON %2$s FOR EACH STATEMENT EXECUTE FUNCTION kpi.scope_changed(); ALTER TABLE %2$s ENABLE ALWAYS TRIGGER %1$I',
 					  name || '_dimension', source::regclass)
 		  FROM dimension
-		 WHERE view IS NOT NULL
+		 WHERE view IS NOT NULL AND source IS NOT NULL
+		   AND kpi.dimension_problem(name) IS NULL
 		   AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
 							WHERE t.tgrelid = source AND t.tgenabled = 'A'
 							  AND t.tgfoid = 'kpi.scope_changed()'::regprocedure)
@@ -86,6 +110,7 @@ BEGIN ATOMIC
 		  FROM guarded g
 		  JOIN pg_catalog.pg_policy y ON y.polrelid = g.guarded
 		 WHERE y.polpermissive AND y.polname <> 'kpi_open'
+		   AND NOT starts_with(y.polname::text, 'kpi_scope_')
 		   AND EXISTS (SELECT FROM pg_catalog.pg_policy o
 						WHERE o.polrelid = g.guarded AND o.polname = 'kpi_open')
 		UNION ALL
@@ -130,6 +155,12 @@ BEGIN ATOMIC
 		  FROM kpi.metric_registry r
 		  JOIN pg_catalog.pg_class c ON c.oid = r.relid
 		 WHERE kpi.additivity(r.relid) IS NULL
+		UNION ALL
+		SELECT 'error', r.relid::text, 'its view does not have the limit on small groups that is registered',
+			   format('SELECT kpi.alter_metric(%L, min_group_rows => %s)', r.relid, r.min_group_rows)
+		  FROM kpi.metric_registry r
+		  JOIN pg_catalog.pg_class c ON c.oid = r.relid
+		 WHERE kpi.small_group_limit(r.relid) <> r.min_group_rows
 	)
 	SELECT DISTINCT f.severity, f.object, f.problem, f.remedy
 	  FROM finding f

@@ -21,6 +21,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 
 #include "catalog/catalog.h"
@@ -126,7 +127,8 @@ show_security_quals(Query *query)
 			Node	   *qual = lfirst(lc);
 
 			/* the policy that lets through what scopes leave says nothing */
-			if (!IsA(qual, Const) || !DatumGetBool(((Const *) qual)->constvalue))
+			if (!IsA(qual, FuncExpr) || ((FuncExpr *) qual)->args != NIL ||
+				get_func_namespace(((FuncExpr *) qual)->funcid) != kpi_require_objects()->namespace)
 				query->jointree->quals = make_and_qual(query->jointree->quals, qual);
 		}
 		rte->securityQuals = NIL;

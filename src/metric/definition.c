@@ -484,6 +484,11 @@ flatten(Oid metric, Query *query, List *stack)
 					 errmsg("derived metric %s has a WHERE clause",
 							kpi_relation_name(metric))));
 		result->expr = component_mutator((Node *) tle->expr, &context);
+		if (context.first)
+			ereport(ERROR,
+					(errcode(ERRCODE_KPI_INVALID_METRIC),
+					 errmsg("%s is not a metric", kpi_relation_name(metric)),
+					 errdetail("It is computed from neither rows nor metrics.")));
 	}
 	return result;
 }

@@ -53,12 +53,14 @@
 #include "metric/definition.h"
 #include "metric/metric.h"
 #include "metric/smallgroups.h"
+#include "scope/scope.h"
 
 PG_FUNCTION_INFO_V1(kpi_create_metric);
 PG_FUNCTION_INFO_V1(kpi_alter_metric);
 PG_FUNCTION_INFO_V1(kpi_drop_metric);
 PG_FUNCTION_INFO_V1(kpi_metric_additivity);
 PG_FUNCTION_INFO_V1(kpi_metric_source);
+PG_FUNCTION_INFO_V1(kpi_small_group_limit);
 PG_FUNCTION_INFO_V1(kpi_forget_dropped);
 
 /* Arguments of kpi.create_metric and kpi.alter_metric */
@@ -372,6 +374,7 @@ kpi_create_metric(PG_FUNCTION_ARGS)
 	write_registry(fcinfo, relid);
 	refresh_comments(fcinfo, relid);
 	kpi_change_owner(relid, kpi_text_argument(fcinfo, ARG_OWNER));
+	kpi_check_scope_bypass(relid, "metric");
 
 	PG_RETURN_OID(relid);
 }
@@ -525,6 +528,7 @@ kpi_alter_metric(PG_FUNCTION_ARGS)
 	write_registry(fcinfo, relid);
 	refresh_comments(fcinfo, relid);
 	kpi_change_owner(relid, kpi_text_argument(fcinfo, ARG_OWNER));
+	kpi_check_scope_bypass(relid, "metric");
 
 	PG_RETURN_OID(relid);
 }
@@ -617,6 +621,20 @@ kpi_metric_source(PG_FUNCTION_ARGS)
 	if (definition == NULL || !OidIsValid(definition->source))
 		PG_RETURN_NULL();
 	PG_RETURN_OID(definition->source);
+}
+
+/*
+ * kpi.small_group_limit(regclass): the limit that a metric's view has, 0 for
+ * none; NULL for what is not a metric
+ */
+Datum
+kpi_small_group_limit(PG_FUNCTION_ARGS)
+{
+	MetricDefinition *definition = load_or_null(PG_GETARG_OID(0));
+
+	if (definition == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(kpi_small_group_limit_of(definition->expr));
 }
 
 /*

@@ -85,6 +85,13 @@ LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION kpi.metric_source(regclass) IS
 	'the relation that a metric aggregates; NULL where its components have several, and for what is not a metric';
 
+CREATE FUNCTION kpi.small_group_limit(metric regclass)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'kpi_small_group_limit'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.small_group_limit(regclass) IS
+	'groups of fewer rows than this have no value, by the view''s own definition; 0 for no limit, NULL for what is not a metric';
+
 CREATE FUNCTION kpi.forget_dropped()
 RETURNS event_trigger
 AS 'MODULE_PATHNAME', 'kpi_forget_dropped'

@@ -461,6 +461,7 @@ write_metadata(Oid relid, Metadata *metadata, AttrNumber time_dimension)
 						 " FROM kpi.metric_view_comments($1, $2) AS c",
 						 2, comment_types, comment_values, NULL);
 	kpi_change_owner(relid, metadata->owner);
+	kpi_check_scope_bypass(relid, "metric view");
 }
 
 /*
@@ -474,7 +475,6 @@ kpi_create_metric_view(PG_FUNCTION_ARGS)
 	List	   *metrics;
 	ListCell   *lc;
 	Oid			namespace;
-	Oid			owner;
 	Oid			relid;
 	Metadata	metadata;
 	int			nmetrics;
@@ -505,8 +505,6 @@ kpi_create_metric_view(PG_FUNCTION_ARGS)
 		add_dimension(&draft, lfirst(lc));
 	put_dimensions_first(&draft, nmetrics);
 
-	owner = metadata.owner ? get_role_oid(metadata.owner, false) : GetUserId();
-	kpi_check_scope_bypass(draft.source, owner, "metric view");
 	make_view(&draft, draft_select(&draft), false);
 	relid = RangeVarGetRelid(name, NoLock, false);
 	kpi_refuse_temporary(relid, "metric view");

@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/fmgroids.h"
@@ -95,10 +96,10 @@ kpi_unlimit_small_groups(RawStmt *raw)
 }
 
 /*
- * The expression of a metric inside its limit, if it has one.
+ * The WHEN of a metric's limit, if it has one: count(*) >= n.
  */
-Node *
-kpi_without_small_group_limit(Node *expr)
+static CaseWhen *
+find_limit(Node *expr)
 {
 	CaseExpr   *choice = (CaseExpr *) expr;
 	CaseWhen   *when;
@@ -106,13 +107,35 @@ kpi_without_small_group_limit(Node *expr)
 	Aggref	   *count;
 
 	if (!IsA(choice, CaseExpr) || choice->arg != NULL || list_length(choice->args) != 1)
-		return expr;
+		return NULL;
 	when = linitial_node(CaseWhen, choice->args);
 	test = (OpExpr *) when->expr;
-	if (!IsA(test, OpExpr) || list_length(test->args) != 2)
-		return expr;
+	if (!IsA(test, OpExpr) || list_length(test->args) != 2 ||
+		!IsA(lsecond(test->args), Const) || ((Const *) lsecond(test->args))->consttype != INT4OID)
+		return NULL;
 	count = (Aggref *) linitial(test->args);
-	if (!IsA(count, Aggref) || count->aggfnoid != F_COUNT_)
-		return expr;
-	return (Node *) when->result;
+	return IsA(count, Aggref) && count->aggfnoid == F_COUNT_ ? when : NULL;
+}
+
+/*
+ * The expression of a metric inside its limit, if it has one.
+ */
+Node *
+kpi_without_small_group_limit(Node *expr)
+{
+	CaseWhen   *when = find_limit(expr);
+
+	return when != NULL ? (Node *) when->result : expr;
+}
+
+/*
+ * The limit of a metric; 0 for none.
+ */
+int
+kpi_small_group_limit_of(Node *expr)
+{
+	CaseWhen   *when = find_limit(expr);
+
+	return when == NULL ? 0 :
+		DatumGetInt32(((Const *) lsecond(((OpExpr *) when->expr)->args))->constvalue);
 }

@@ -140,18 +140,18 @@ find_bypass(Oid relid, Oid reader, List *seen)
 }
 
 /*
- * Refuse to make something that would read a relation as a role, if that
- * bypasses the protection of a table.
+ * Refuse a view that bypasses the protection of a table.
  */
 void
-kpi_check_scope_bypass(Oid relid, Oid reader, const char *what)
+kpi_check_scope_bypass(Oid view, const char *what)
 {
-	char	   *found = find_bypass(relid, reader, NIL);
+	char	   *found = find_bypass(view, InvalidOid, NIL);
 
 	if (found != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("%s would show rows outside its readers' scopes", what),
+				 errmsg("%s %s would show rows outside its readers' scopes",
+						what, kpi_relation_name(view)),
 				 errdetail_internal("%s", found),
 				 errhint("Let a role without SUPERUSER and BYPASSRLS own it and the views that it reads.")));
 }

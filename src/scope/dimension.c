@@ -45,6 +45,7 @@
 
 PG_FUNCTION_INFO_V1(kpi_create_dimension);
 PG_FUNCTION_INFO_V1(kpi_drop_dimension);
+PG_FUNCTION_INFO_V1(kpi_dimension_problem);
 PG_FUNCTION_INFO_V1(kpi_scope_changed);
 
 /*
@@ -343,7 +344,8 @@ kpi_drop_dimension(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be superuser to drop dimension \"%s\", which has lost its view and owner", name)));
 
-	if (kpi_registry_execute("SELECT FROM kpi.protection_registry AS p"
+	if (!gone &&
+		kpi_registry_execute("SELECT FROM kpi.protection_registry AS p"
 							 " JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) p.relid::pg_catalog.oid"
 							 " WHERE p.dimension OPERATOR(pg_catalog.=) $1",
 							 1, argtypes, values, NULL) > 0)
@@ -361,11 +363,34 @@ kpi_drop_dimension(PG_FUNCTION_ARGS)
 								 kpi_relation_name(dimension->table)));
 		kpi_run_utility(psprintf("DROP VIEW %s", kpi_relation_name(view)));
 	}
-	kpi_registry_execute("DELETE FROM kpi.protection_registry WHERE dimension OPERATOR(pg_catalog.=) $1",
+	kpi_registry_execute("DELETE FROM kpi.scope_grant WHERE dimension OPERATOR(pg_catalog.=) $1",
 						 1, argtypes, values, NULL);
 	kpi_registry_execute("DELETE FROM kpi.dimension_registry WHERE name OPERATOR(pg_catalog.=) $1",
 						 1, argtypes, values, NULL);
 	PG_RETURN_VOID();
+}
+
+/*
+ * Body of kpi_dimension_problem().
+ */
+static void
+load_dimension_body(void *arg)
+{
+	(void) kpi_load_dimension(arg, false);
+}
+
+/*
+ * kpi.dimension_problem(name): for kpi.check()
+ */
+Datum
+kpi_dimension_problem(PG_FUNCTION_ARGS)
+{
+	ErrorData  *error = kpi_run_guarded(load_dimension_body,
+										text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	if (error == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(error->message));
 }
 
 /*

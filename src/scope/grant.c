@@ -257,32 +257,56 @@ kpi_revoke_scope(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* What kpi.unmatched_members() is asked, and its answer */
+typedef struct UnmatchedRequest
+{
+	char	   *dimension;
+	int16		level;
+	Datum		members;
+	Datum		result;
+	bool		none;
+} UnmatchedRequest;
+
 /*
- * kpi.unmatched_members(dimension, level, members): for kpi.check()
+ * Body of kpi_unmatched_members().
+ */
+static void
+find_unmatched(void *arg)
+{
+	UnmatchedRequest *request = arg;
+	Dimension  *dimension = kpi_load_dimension(request->dimension, true);
+	Oid			argtypes[] = {TEXTARRAYOID};
+	Oid			type;
+
+	if (dimension == NULL || !OidIsValid(dimension->table) ||
+		request->level == FULL_SCOPE_LEVEL ||
+		request->level > list_length(dimension->columns))
+		return;
+	type = list_nth_oid(dimension->types, request->level - 1);
+	request->result =
+		kpi_value_as(dimension->owner,
+					 psprintf("SELECT array_agg(m) FROM unnest($1) AS m WHERE NOT EXISTS"
+							  " (SELECT FROM %s AS t WHERE t.%s %s m::%s)",
+							  kpi_relation_name(dimension->table),
+							  quote_identifier(list_nth(dimension->columns, request->level - 1)),
+							  kpi_equality_operator(type), kpi_type_name(type)),
+					 1, argtypes, &request->members, &request->none);
+}
+
+/*
+ * kpi.unmatched_members(dimension, level, members): for kpi.check(), which must
+ * not fail where one dimension does.
  */
 Datum
 kpi_unmatched_members(PG_FUNCTION_ARGS)
 {
-	Dimension  *dimension = kpi_load_dimension(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
-	int16		level = PG_GETARG_INT16(1);
-	Oid			argtypes[] = {TEXTARRAYOID};
-	Datum		values[] = {PG_GETARG_DATUM(2)};
-	const char *column;
-	bool		isnull;
-	Datum		result;
+	UnmatchedRequest request;
 
-	if (dimension == NULL || !OidIsValid(dimension->table) || level == FULL_SCOPE_LEVEL ||
-		level > list_length(dimension->columns))
+	request.dimension = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	request.level = PG_GETARG_INT16(1);
+	request.members = PG_GETARG_DATUM(2);
+	request.none = true;
+	if (kpi_run_guarded(find_unmatched, &request) != NULL || request.none)
 		PG_RETURN_NULL();
-	column = quote_identifier(list_nth(dimension->columns, level - 1));
-	result = kpi_value_as(dimension->owner,
-						  psprintf("SELECT array_agg(m) FROM unnest($1) AS m WHERE NOT EXISTS"
-								   " (SELECT FROM %s AS t WHERE t.%s %s m::%s)",
-								   kpi_relation_name(dimension->table), column,
-								   kpi_equality_operator(list_nth_oid(dimension->types, level - 1)),
-								   kpi_type_name(list_nth_oid(dimension->types, level - 1))),
-						  1, argtypes, values, &isnull);
-	if (isnull)
-		PG_RETURN_NULL();
-	PG_RETURN_DATUM(result);
+	PG_RETURN_DATUM(request.result);
 }

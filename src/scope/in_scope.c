@@ -9,17 +9,17 @@
  * the scopes as they are, so it is marked as depending on the role and on the
  * relations that the scope was computed from; what changes those sends relation
  * cache invalidations (see kpi.scope_changed), and a change of role membership
- * resets all plans.  A scope that ends at some moment becomes a list chosen by
- * the time of the statement.
+ * resets all plans.  A scope that ends at some moment becomes a condition on the
+ * time of the statement.  As with PostgreSQL's own GRANT and REVOKE, what another
+ * session has changed holds at the latest from the next transaction on.
  *
  * Where the planner does not simplify, the same scope is looked up at run time.
  * Both read a cache of the backend, which the same invalidations empty.
  *
- * Scopes are read with the newest snapshot, whatever the isolation level: a
- * revocation holds for transactions that began before it.
+ * Scopes are read with the newest snapshot, whatever the isolation level.
  *
  * A user has the scopes of all roles whose privileges the user has, as
- * has_privs_of_role() tells; superusers have all privileges, so full scope.
+ * has_privs_of_role() tells; superusers and roles with BYPASSRLS have full scope.
  *
  * src/scope/in_scope.c
  */
@@ -171,8 +171,8 @@ load_grants(const char *dimension, Oid user)
 		Grant	   *grant;
 		MemoryContext old;
 
-		if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(grantee)) ||
-			!has_privs_of_role(user, grantee))
+		if (!has_privs_of_role(user, grantee) ||
+			!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(grantee)))
 			continue;
 		old = MemoryContextSwitchTo(caller);
 		grant = palloc(sizeof(Grant));
@@ -385,7 +385,7 @@ current_scope(const char *dimension)
 	scope->generation = generation;
 	MemoryContextSwitchTo(old);
 
-	if (superuser_arg(user))
+	if (has_bypassrls_privilege(user))
 	{
 		scope->type = kpi_load_dimension(dimension, false)->type;
 		give_full_scope(scope);
@@ -489,43 +489,33 @@ kpi_in_scope(PG_FUNCTION_ARGS)
 }
 
 /*
- * The constant array of a step; of a full one, NULL.
- */
-static Const *
-step_array(ScopeStep *step, Oid type, Oid arraytype)
-{
-	ArrayType  *keys = step->keys;
-
-	if (step->full)
-		return makeNullConst(arraytype, -1, get_typcollation(arraytype));
-	if (keys == NULL)
-		keys = construct_empty_array(type);
-	return makeConst(arraytype, -1, get_typcollation(arraytype), -1,
-					 datumCopy(PointerGetDatum(keys), false, -1), false, false);
-}
-
-/*
- * "key = ANY (array)", or "key = element" where there is only one.
+ * A step as a condition on a key: "key = ANY (array)", or "key = element" where
+ * there is only one.
  */
 static Node *
-make_membership(Node *key, Node *array, TypeCacheEntry *type, Oid collation)
+step_condition(ScopeStep *step, Node *key, TypeCacheEntry *type)
 {
+	Oid			collation = exprCollation(key);
+	Oid			arraytype = get_array_type(type->type_id);
 	ScalarArrayOpExpr *expr;
+	Datum	   *elems;
+	int			count;
 
-	if (IsA(array, Const) && ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(((Const *) array)->constvalue)),
-											ARR_DIMS(DatumGetArrayTypeP(((Const *) array)->constvalue))) == 1)
+	if (step->full || step->keys == NULL)
+		return makeBoolConst(step->full, false);
+
+	deconstruct_array(step->keys, type->type_id, type->typlen, type->typbyval,
+					  type->typalign, &elems, NULL, &count);
+	if (count == 1)
 	{
-		Datum	   *elems;
-		int			count;
-		Node	   *result;
+		Const	   *element = makeConst(type->type_id, -1, collation, type->typlen,
+										datumCopy(elems[0], type->typbyval, type->typlen),
+										false, type->typbyval);
+		Node	   *result = (Node *) make_opclause(type->eq_opr, BOOLOID, false,
+													(Expr *) copyObject(key),
+													(Expr *) element,
+													InvalidOid, collation);
 
-		deconstruct_array(DatumGetArrayTypeP(((Const *) array)->constvalue),
-						  type->type_id, type->typlen, type->typbyval, type->typalign,
-						  &elems, NULL, &count);
-		result = (Node *) make_opclause(type->eq_opr, BOOLOID, false, (Expr *) key,
-										(Expr *) makeConst(type->type_id, -1, collation, type->typlen,
-														   elems[0], false, type->typbyval),
-										InvalidOid, collation);
 		set_opfuncid((OpExpr *) result);
 		return result;
 	}
@@ -534,7 +524,10 @@ make_membership(Node *key, Node *array, TypeCacheEntry *type, Oid collation)
 	expr->opno = type->eq_opr;
 	expr->useOr = true;
 	expr->inputcollid = collation;
-	expr->args = list_make2(key, array);
+	expr->args = list_make2(copyObject(key),
+							makeConst(arraytype, -1, get_typcollation(arraytype), -1,
+									  datumCopy(PointerGetDatum(step->keys), false, -1),
+									  false, false));
 	expr->location = -1;
 	set_sa_opfuncid(expr);
 	return (Node *) expr;
@@ -559,56 +552,39 @@ make_before(TimestampTz moment)
 }
 
 /*
- * A scope as a condition on a key.
+ * A scope as a condition on a key.  Time only takes members away, so each step's
+ * members are among those of the step before: the first step holds always, and
+ * each later one from the moment that the one before it ends.  All lists are
+ * constants to the planner.
  */
 static Node *
 scope_condition(Scope *scope, Node *key)
 {
 	TypeCacheEntry *type = lookup_type_cache(scope->type, TYPECACHE_EQ_OPR);
-	Oid			arraytype = get_array_type(scope->type);
-	Oid			collation = exprCollation(key);
-	ScopeStep  *last = llast(scope->steps);
-	CaseExpr   *choice;
-	bool		any_full = false;
+	List	   *conditions = NIL;
+	ScopeStep  *previous = NULL;
 	ListCell   *lc;
 
-	if (list_length(scope->steps) == 1)
-	{
-		if (last->full)
-			return makeBoolConst(true, false);
-		if (last->keys == NULL)
-			return makeBoolConst(false, false);
-		return make_membership(key, (Node *) step_array(last, scope->type, arraytype),
-							   type, collation);
-	}
-
-	/* the list, or whether it is full, depends on the time of the statement */
-	foreach(lc, scope->steps)
-		any_full |= ((ScopeStep *) lfirst(lc))->full;
-	choice = makeNode(CaseExpr);
-	choice->casetype = any_full ? BOOLOID : arraytype;
-	choice->casecollid = any_full ? InvalidOid : get_typcollation(arraytype);
-	choice->location = -1;
 	foreach(lc, scope->steps)
 	{
 		ScopeStep  *step = lfirst(lc);
-		Node	   *value = (Node *) step_array(step, scope->type, arraytype);
-		CaseWhen   *when = makeNode(CaseWhen);
+		Node	   *condition = step_condition(step, key, type);
 
-		if (any_full && step->full)
-			value = makeBoolConst(true, false);
-		else if (any_full)
-			value = make_membership(copyObject(key), value, type, collation);
-		when->expr = (Expr *) make_before(step->until);
-		when->result = (Expr *) value;
-		when->location = -1;
-		if (step == last)
-			choice->defresult = (Expr *) value;
-		else
-			choice->args = lappend(choice->args, when);
+		if (previous != NULL && step->keys == NULL && !step->full)
+			condition = make_before(previous->until);
+		else if (previous != NULL && !step->full)
+			condition = (Node *) makeBoolExpr(OR_EXPR,
+											  list_make2(make_before(previous->until), condition),
+											  -1);
+		if (!step->full)
+			conditions = lappend(conditions, condition);
+		previous = step;
 	}
-	return any_full ? (Node *) choice :
-		make_membership(key, (Node *) choice, type, collation);
+	if (conditions == NIL)
+		return makeBoolConst(true, false);
+	if (list_length(conditions) == 1)
+		return linitial(conditions);
+	return (Node *) makeBoolExpr(AND_EXPR, conditions, -1);
 }
 
 /*

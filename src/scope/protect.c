@@ -44,6 +44,7 @@
 PG_FUNCTION_INFO_V1(kpi_protect);
 PG_FUNCTION_INFO_V1(kpi_unprotect);
 PG_FUNCTION_INFO_V1(kpi_protect_partitions);
+PG_FUNCTION_INFO_V1(kpi_within_scopes);
 
 #define OPEN_POLICY		"kpi_open"
 #define SCOPE_POLICY_PREFIX	"kpi_scope_"
@@ -144,7 +145,8 @@ protect_one(Oid relid, const char *dimension, const char *expression, bool write
 
 	/* where row security was on, it is not for us to let anything through */
 	if (!has_row_security(relid) && !has_own_permissive_policy(relid))
-		kpi_run_utility(psprintf("CREATE POLICY " OPEN_POLICY " ON %s USING (true) WITH CHECK (true)", table));
+		kpi_run_utility(psprintf("CREATE POLICY " OPEN_POLICY " ON %s"
+								 " USING (" KPI_SCHEMA ".within_scopes()) WITH CHECK (" KPI_SCHEMA ".within_scopes())", table));
 	kpi_run_utility(psprintf("CREATE POLICY %s ON %s AS RESTRICTIVE FOR %s USING (%s)",
 							 quote_identifier(policy), table,
 							 writes ? "ALL" : "SELECT", expression));
@@ -215,8 +217,8 @@ kpi_protect(PG_FUNCTION_ARGS)
 	char	   *commands = text_to_cstring(PG_GETARG_TEXT_PP(3));
 	char	   *expression;
 	bool		writes;
-	Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID, BOOLOID};
-	Datum		values[4];
+	Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, INT2OID};
+	Datum		values[6];
 	ListCell   *lc;
 	char		relkind = get_rel_relkind(relid);
 
@@ -251,9 +253,12 @@ kpi_protect(PG_FUNCTION_ARGS)
 	values[1] = CStringGetTextDatum(dimension->name);
 	values[2] = CStringGetTextDatum(expression);
 	values[3] = BoolGetDatum(writes);
-	kpi_registry_execute("INSERT INTO kpi.protection_registry (relid, dimension, expression, writes)"
-						 " VALUES ($1, $2, $3, $4) ON CONFLICT (relid, dimension) DO UPDATE"
-						 " SET expression = excluded.expression, writes = excluded.writes",
+	values[4] = CStringGetTextDatum(column);
+	values[5] = Int16GetDatum(get_attnum(relid, column));
+	kpi_registry_execute("INSERT INTO kpi.protection_registry (relid, dimension, expression, writes, attname, attnum)"
+						 " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (relid, dimension) DO UPDATE"
+						 " SET expression = excluded.expression, writes = excluded.writes,"
+						 " attname = excluded.attname, attnum = excluded.attnum",
 						 lengthof(argtypes), argtypes, values, NULL);
 	PG_RETURN_VOID();
 }
@@ -334,9 +339,9 @@ find_unprotected(void)
 					" FROM kpi.protection_registry p"
 					" JOIN pg_catalog.pg_policy AS o ON o.polrelid OPERATOR(pg_catalog.=) p.relid::pg_catalog.oid"
 					"  AND o.polname::pg_catalog.text OPERATOR(pg_catalog.=) ('kpi_scope_' OPERATOR(pg_catalog.||) p.dimension)"
-					" CROSS JOIN LATERAL pg_catalog.pg_partition_tree(p.relid) AS t"
+					" CROSS JOIN LATERAL kpi.relation_and_children(p.relid) AS t (relid)"
 					" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid::pg_catalog.oid"
-					" WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}')"
+					" WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,f}')"
 					" AND NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS y"
 					"  WHERE y.polrelid OPERATOR(pg_catalog.=) c.oid"
 					"  AND y.polname::pg_catalog.text OPERATOR(pg_catalog.=) ('kpi_scope_' OPERATOR(pg_catalog.||) p.dimension))",
@@ -391,4 +396,13 @@ kpi_protect_partitions(PG_FUNCTION_ARGS)
 			protect_one(found->relid, found->dimension, found->expression, found->writes);
 	}
 	PG_RETURN_NULL();
+}
+
+/*
+ * kpi.within_scopes(): true
+ */
+Datum
+kpi_within_scopes(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(true);
 }

@@ -29,6 +29,6 @@ extern char *kpi_equality_operator(Oid type);
 extern char *kpi_type_name(Oid type);
 
 /* bypass.c */
-extern void kpi_check_scope_bypass(Oid relid, Oid reader, const char *what);
+extern void kpi_check_scope_bypass(Oid view, const char *what);
 
 #endif							/* KPI_SCOPE_SCOPE_H */

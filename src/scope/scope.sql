@@ -22,10 +22,11 @@ COMMENT ON COLUMN kpi.dimension_registry.owner IS 'owner of a dimension without 
 COMMENT ON COLUMN kpi.dimension_registry.admin IS 'role that may grant scopes beside the owner';
 SELECT pg_catalog.pg_extension_config_dump('kpi.dimension_registry', '');
 
--- Roles are kept by OID: another role of the same name has nothing.
+-- Roles are kept by OID: another role of the same name has nothing.  There are no
+-- foreign keys among these tables: a parallel restore fills them in any order.
 CREATE TABLE kpi.scope_grant (
 	grantee		regrole NOT NULL,
-	dimension	text NOT NULL REFERENCES kpi.dimension_registry ON DELETE CASCADE,
+	dimension	text NOT NULL,
 	level		smallint NOT NULL CHECK (level >= 0),
 	members		text[] NOT NULL,
 	valid_until	timestamptz NOT NULL DEFAULT 'infinity',
@@ -49,7 +50,9 @@ SELECT pg_catalog.pg_extension_config_dump('kpi.scope_grant',
 
 CREATE TABLE kpi.protection_registry (
 	relid		regclass NOT NULL,
-	dimension	text NOT NULL REFERENCES kpi.dimension_registry,
+	dimension	text NOT NULL,
+	attname		name NOT NULL,
+	attnum		smallint NOT NULL,
 	expression	text NOT NULL,
 	writes		boolean NOT NULL,
 	PRIMARY KEY (relid, dimension)
@@ -59,6 +62,8 @@ COMMENT ON TABLE kpi.protection_registry IS
 	'tables that obey scopes; read kpi.protections, write by kpi.protect()';
 COMMENT ON COLUMN kpi.protection_registry.relid IS 'the table';
 COMMENT ON COLUMN kpi.protection_registry.dimension IS 'the dimension that scopes it';
+COMMENT ON COLUMN kpi.protection_registry.attname IS 'the column that holds the key, as it was called then';
+COMMENT ON COLUMN kpi.protection_registry.attnum IS 'its number, as it was then';
 COMMENT ON COLUMN kpi.protection_registry.expression IS 'the policy''s condition as it was made';
 COMMENT ON COLUMN kpi.protection_registry.writes IS 'do writes obey, too?';
 SELECT pg_catalog.pg_extension_config_dump('kpi.protection_registry', '');
@@ -140,6 +145,13 @@ SUPPORT kpi.in_scope_support;
 COMMENT ON FUNCTION kpi.in_scope(text, anyelement) IS
 	'is a key of the dimension in the scope of the current user? NULL keys are in full scope only; raises 42704 for a dimension that does not exist';
 
+CREATE FUNCTION kpi.within_scopes()
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'kpi_within_scopes'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION kpi.within_scopes() IS
+	'true: the condition of policy kpi_open, which lets through what scopes leave; as it is part of the extension, the policy does not stay behind when the scopes go';
+
 CREATE FUNCTION kpi.protect(
 	relation regclass,
 	dimension text,
@@ -158,6 +170,23 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.unprotect(regclass, text) IS
 	'let a table no longer obey the scopes of a dimension; row security is disabled with the last one, unless it was enabled before or the table has policies of its own';
 
+CREATE FUNCTION kpi.relation_and_children(relation regclass)
+RETURNS SETOF regclass
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH RECURSIVE family (relid) AS (
+		SELECT relation::oid
+		UNION
+		SELECT i.inhrelid
+		  FROM family
+		  JOIN pg_catalog.pg_inherits i ON i.inhparent = family.relid
+	)
+	SELECT family.relid::regclass FROM family;
+END;
+REVOKE ALL ON FUNCTION kpi.relation_and_children(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.relation_and_children(regclass) IS
+	'a table, its partitions and what inherits from it, at any depth';
+
 CREATE FUNCTION kpi.protect_partitions()
 RETURNS event_trigger
 AS 'MODULE_PATHNAME', 'kpi_protect_partitions'
@@ -167,7 +196,8 @@ COMMENT ON FUNCTION kpi.protect_partitions() IS
 	'event trigger: partitions that come to a protected table obey its scopes';
 
 CREATE EVENT TRIGGER kpi_protect_partitions ON ddl_command_end
-	WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE')
+	WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'ALTER TABLE',
+				 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE')
 	EXECUTE FUNCTION kpi.protect_partitions();
 COMMENT ON EVENT TRIGGER kpi_protect_partitions IS
 	'partitions that come to a protected table obey its scopes';
@@ -179,6 +209,14 @@ LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION kpi.scope_bypass(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.scope_bypass(regclass) IS
 	'how reading a view would see rows of a protected table outside the reader''s scope; NULL if it would not';
+
+CREATE FUNCTION kpi.dimension_problem(name text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_dimension_problem'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.dimension_problem(text) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.dimension_problem(text) IS
+	'why a dimension cannot be used; NULL if it can';
 
 CREATE FUNCTION kpi.unmatched_members(dimension text, level smallint, members text[])
 RETURNS text[]

@@ -1,5 +1,6 @@
 -- The table of the scope benchmark: :rows sales of 500 stores in 8 regions on 730 days, always the same, in order of time;
--- 1,000 roles, of which reader_<i> has 1 + (i - 1) % 500 stores; the same table once more with policies made by hand.
+-- 1,000 roles, of which reader_<i> has 1 + (i - 1) % 500 stores, those above 500 for a limited time; the same table once
+-- more with policies made by hand.
 -- Run by psql as a superuser in a database that has the extension.
 CREATE SCHEMA scoped;
 GRANT USAGE ON SCHEMA scoped TO PUBLIC;
@@ -41,7 +42,9 @@ SELECT format('CREATE ROLE reader_%s LOGIN', i) FROM generate_series(1, 1000) i 
 CREATE TABLE scoped.access (role_name name, store_id integer, PRIMARY KEY (role_name, store_id));
 INSERT INTO scoped.access
 SELECT 'reader_' || i, 1 + (i * 7 + k * 3) % 500 FROM generate_series(1, 1000) i, generate_series(1, 1 + (i - 1) % 500) k;
-SELECT kpi.grant_scope(role_name, 'store', members => array_agg(store_id::text)) FROM scoped.access GROUP BY role_name;
+SELECT kpi.grant_scope(role_name, 'store', members => array_agg(store_id::text),
+                       valid_until => CASE WHEN substr(role_name, 8)::integer > 500 THEN timestamptz '2100-01-01' END)
+  FROM scoped.access GROUP BY role_name;
 CREATE ROLE reader_all LOGIN;
 SELECT kpi.grant_scope('reader_all', 'store', members => '{*}');
 CREATE ROLE member_of_50 LOGIN;
@@ -49,8 +52,8 @@ SELECT format('GRANT reader_%s TO member_of_50', i) FROM generate_series(1, 50) 
 GRANT SELECT ON ALL TABLES IN SCHEMA scoped TO PUBLIC;
 REVOKE SELECT ON scoped.open_kpis FROM PUBLIC;
 
--- The usual policies: a function for each row, a sub-select on the mapping table, a setting. Each is for the roles that
--- have the same stores as reader_<i>, and are granted them by name.
+-- The usual policies: a function for each row, a sub-select on the mapping table, a list in a setting. Each is for a role
+-- that readers set; who they are, and so what they may see, is the session's user.
 CREATE TABLE scoped.by_hand (LIKE scoped.sales INCLUDING ALL);
 INSERT INTO scoped.by_hand SELECT * FROM scoped.sales;
 GRANT SELECT ON scoped.by_hand TO PUBLIC;

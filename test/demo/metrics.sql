@@ -47,6 +47,13 @@ SELECT kpi.create_metric('marketing.customers',
   $$ SELECT count(DISTINCT customer_id) FROM shop.sales WHERE status = 'paid' $$,
   label => 'Customers', direction => 'up', description => 'Known customers who bought something and kept it');
 
+-- A group of few rows tells about single customers: this metric has no value for it.
+
+SELECT kpi.create_metric('marketing.line_value',
+  $$ SELECT round(avg(amount), 2) FROM shop.sales WHERE status = 'paid' AND customer_id IS NOT NULL $$,
+  label => 'Value of a line', unit => 'CNY', direction => 'up', min_group_rows => 20,
+  description => 'What known customers pay for a line on average');
+
 -- A derived metric is an expression over others, evaluated wherever they are evaluated.
 
 SELECT kpi.create_metric('finance.margin',
@@ -71,7 +78,7 @@ SELECT kpi.create_metric_view('bi.sales',
     'channel', 'category', 'product', 'segment'],
   metrics => '{finance.net_revenue, finance.cost_of_goods, finance.margin, finance.margin_rate, finance.order_value,
     ops.orders, ops.units, ops.return_rate, ops.unpriced_lines, ops.repeated_lines, marketing.customers,
-    财务.净收入}',
+    marketing.line_value, 财务.净收入}',
   label => 'Sales', description => 'Order lines of all stores and channels', time_dimension => 'ordered_on');
 
 -- A filtered metric narrows another one over a metric view, so that its formula is written once.

@@ -72,7 +72,7 @@ WHERE channel = 'app' GROUP BY region ORDER BY 净收入 DESC LIMIT 3;
 
 \echo :bold'What PostgreSQL really runs':plain
 \echo measure() becomes the expression that an expert would have written by hand, and the planner sees only that:
-\echo of the eight tables behind bi.sales it reads those that this query needs.
+\echo of the six tables behind bi.sales it reads those that this query needs.
 \echo
 \pset tuples_only on
 \pset format unaligned
@@ -110,9 +110,52 @@ FROM bi.sales WHERE region = 'East' GROUP BY channel ORDER BY net_revenue DESC L
 SELECT measure(margin_rate) FROM bi.sales;
 SELECT sum(cost) FROM shop.sales;
 
+\set ON_ERROR_STOP on
+
 \echo
-\echo :bold'What has no meaning is an error, not a number':plain
+\echo :bold'Three people, one dashboard':plain
+\echo The CFO may see all stores, the manager of the East those of one region, a clerk a single one. They send the same query.
+\echo
+\set dashboard 'SELECT count(DISTINCT region) AS regions, count(DISTINCT store) AS stores, measure(net_revenue) AS revenue,\n       measure(orders) AS orders, measure(margin_rate) AS margin_rate\nFROM bi.sales WHERE month = \'2026-06-01\''
+\echo :dashboard;
+\set ECHO none
+SET ROLE cfo;
+:dashboard \gset cfo_
+SET ROLE east_manager;
+:dashboard \gset manager_
+SET ROLE clerk_17;
+:dashboard \gset clerk_
+SELECT * FROM (VALUES
+  ('regions',     :cfo_regions,     :manager_regions,     :clerk_regions),
+  ('stores',      :cfo_stores,      :manager_stores,      :clerk_stores),
+  ('net revenue', :cfo_revenue,     :manager_revenue,     :clerk_revenue),
+  ('orders',      :cfo_orders,      :manager_orders,      :clerk_orders),
+  ('margin rate', :cfo_margin_rate, :manager_margin_rate, :clerk_margin_rate)
+) AS answers (" ", cfo, east_manager, clerk_17);
+\set ECHO queries
+
+\echo They can ask what they see, and why.
+\echo
+SET ROLE east_manager;
+SELECT * FROM kpi.my_scope();
+
+\echo A scope is a condition in the plan, as fast as one written by hand.
+\echo
+SET ROLE clerk_17;
+EXPLAIN (COSTS OFF) SELECT measure(net_revenue) FROM bi.sales WHERE month = '2026-06-01';
+
+\echo Averages of fewer than 20 lines would tell about single customers: the metric has no value for them.
+\echo
+SELECT channel, measure(line_value) AS line_value FROM bi.sales
+WHERE month >= '2026-04-01' GROUP BY ROLLUP (channel) ORDER BY grouping(channel), line_value DESC NULLS LAST;
+
+\echo Does anything bypass the scopes? Nothing does: a hole would be a row, with the statement that mends it.
 \echo
 RESET ROLE;
+SELECT * FROM kpi.check();
+
+\set ON_ERROR_STOP off
+\echo :bold'What has no meaning is an error, not a number':plain
+\echo
 SELECT sum(net_revenue * 2) FROM bi.sales;
 SELECT region, count(DISTINCT margin_rate) FROM bi.sales GROUP BY region;
