@@ -207,7 +207,7 @@ make_dimension_view(const char *name, Oid table, const char *key, List *levels)
 
 	kpi_run_utility(psprintf("CREATE VIEW %s AS SELECT %s FROM %s",
 							 view, columns.data, kpi_relation_name(table)));
-	kpi_run_utility(psprintf("CREATE TRIGGER %s AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s"
+	kpi_run_utility(psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s"
 							 " FOR EACH STATEMENT EXECUTE FUNCTION " KPI_SCHEMA ".scope_changed()",
 							 quote_identifier(viewname), kpi_relation_name(table)));
 	kpi_run_utility(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s",
@@ -312,6 +312,56 @@ kpi_create_dimension(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Body of dimension_problem(): do what using the dimension takes.
+ */
+static void
+use_dimension(void *arg)
+{
+	Dimension  *dimension = kpi_load_dimension(arg, false);
+	ListCell   *lc;
+
+	if (!OidIsValid(dimension->table) ||
+		pg_class_aclcheck(dimension->table, dimension->owner, ACL_SELECT) == ACLCHECK_OK)
+		return;
+	foreach(lc, dimension->columns)
+	{
+		AttrNumber	attnum = get_attnum(dimension->table, lfirst(lc));
+
+		if (pg_attribute_aclcheck(dimension->table, attnum, dimension->owner,
+								  ACL_SELECT) != ACLCHECK_OK)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("role \"%s\", which owns its view, may not read %s",
+							GetUserNameFromId(dimension->owner, true),
+							kpi_relation_name(dimension->table))));
+	}
+}
+
+/*
+ * Why a dimension cannot be used, or NULL.
+ */
+static char *
+dimension_problem(char *name)
+{
+	ErrorData  *error = kpi_run_guarded(use_dimension, name);
+
+	return error != NULL ? error->message : NULL;
+}
+
+/*
+ * kpi.dimension_problem(name): for kpi.check()
+ */
+Datum
+kpi_dimension_problem(PG_FUNCTION_ARGS)
+{
+	char	   *problem = dimension_problem(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	if (problem == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(problem));
+}
+
+/*
  * kpi.drop_dimension(name)
  */
 Datum
@@ -320,31 +370,28 @@ kpi_drop_dimension(PG_FUNCTION_ARGS)
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	Oid			argtypes[] = {TEXTOID};
 	Datum		values[] = {PG_GETARG_DATUM(0)};
-	bool		gone = false;
+	bool		broken;
 	bool		isnull;
 	Oid			view;
 
-	/* one whose view was dropped by force must be droppable */
 	view = DatumGetObjectId(registry_column(name,
 											"SELECT relid FROM kpi.dimension_registry WHERE name OPERATOR(pg_catalog.=) $1",
 											&isnull));
-	if (!isnull && get_rel_name(view) == NULL)
-		gone = true;
-	else
-	{
-		Dimension  *dimension = kpi_load_dimension(name, false);
 
-		if (!has_privs_of_role(GetUserId(), dimension->owner))
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("must be owner of dimension \"%s\"", name)));
-	}
-	if (gone && !superuser())
+	/* one that was broken by force must be droppable, and then made again */
+	broken = !isnull && dimension_problem(name) != NULL;
+	if (broken && !superuser())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be superuser to drop dimension \"%s\", which has lost its view and owner", name)));
+				 errmsg("must be superuser to drop dimension \"%s\", which cannot be used", name),
+				 errdetail_internal("%s", dimension_problem(name))));
+	if (!broken &&
+		!has_privs_of_role(GetUserId(), kpi_load_dimension(name, false)->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of dimension \"%s\"", name)));
 
-	if (!gone &&
+	if (!broken &&
 		kpi_registry_execute("SELECT FROM kpi.protection_registry AS p"
 							 " JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) p.relid::pg_catalog.oid"
 							 " WHERE p.dimension OPERATOR(pg_catalog.=) $1",
@@ -354,43 +401,21 @@ kpi_drop_dimension(PG_FUNCTION_ARGS)
 				 errmsg("cannot drop dimension \"%s\" because tables are protected by it", name),
 				 errhint("Run kpi.unprotect() for them first; kpi.protections lists them.")));
 
-	if (!isnull && !gone)
+	if (!isnull && !broken)
 	{
 		Dimension  *dimension = kpi_load_dimension(name, false);
 
 		kpi_run_utility(psprintf("DROP TRIGGER IF EXISTS %s ON %s",
 								 quote_identifier(psprintf("%s_dimension", name)),
 								 kpi_relation_name(dimension->table)));
-		kpi_run_utility(psprintf("DROP VIEW %s", kpi_relation_name(view)));
 	}
+	if (!isnull && get_rel_relkind(view) == RELKIND_VIEW)
+		kpi_run_utility(psprintf("DROP VIEW %s", kpi_relation_name(view)));
 	kpi_registry_execute("DELETE FROM kpi.scope_grant WHERE dimension OPERATOR(pg_catalog.=) $1",
 						 1, argtypes, values, NULL);
 	kpi_registry_execute("DELETE FROM kpi.dimension_registry WHERE name OPERATOR(pg_catalog.=) $1",
 						 1, argtypes, values, NULL);
 	PG_RETURN_VOID();
-}
-
-/*
- * Body of kpi_dimension_problem().
- */
-static void
-load_dimension_body(void *arg)
-{
-	(void) kpi_load_dimension(arg, false);
-}
-
-/*
- * kpi.dimension_problem(name): for kpi.check()
- */
-Datum
-kpi_dimension_problem(PG_FUNCTION_ARGS)
-{
-	ErrorData  *error = kpi_run_guarded(load_dimension_body,
-										text_to_cstring(PG_GETARG_TEXT_PP(0)));
-
-	if (error == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(error->message));
 }
 
 /*

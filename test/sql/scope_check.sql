@@ -19,6 +19,7 @@ CREATE TABLE base (store_id int);
 SELECT kpi.create_dimension('store', 'shop.stores', 'store_id', '{region}'), kpi.create_dimension('o''clock "x"', type => 'text');
 SELECT kpi.protect('orders', 'store', 'store_id'), kpi.protect('entries', 'store', 'store_id', 'all'), kpi.protect('days', 'store', 'store_id'), kpi.protect('base', 'store', 'store_id'), kpi.protect('"odd ""table"', 'o''clock "x"', 'key ''');
 SELECT kpi.grant_scope('regress_kpi_clerk', 'store', members => '{3}'), kpi.grant_scope('regress_kpi_clerk', 'store', 'region', '{East}'), kpi.grant_scope('regress_kpi_clerk', 'o''clock "x"', members => '{*}');
+SELECT kpi.grant_scope('regress_kpi_owner', 'store', 'region', '{West}');
 GRANT ALL ON ALL TABLES IN SCHEMA shop TO regress_kpi_owner, regress_kpi_clerk;
 SET ROLE regress_kpi_owner;
 SELECT kpi.create_metric('shop.revenue', 'SELECT sum(amount) FROM shop.orders'), kpi.create_metric('shop.heads', 'SELECT count(*) FROM shop.orders', min_group_rows => 5), kpi.create_metric_view('shop.sales', '{id, store_id}', '{shop.revenue, shop.heads}');
