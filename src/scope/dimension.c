@@ -233,6 +233,32 @@ check_dimension_table(Oid table, const char *name)
 }
 
 /*
+ * A table may be protected by a dimension that does not exist, after one was
+ * dropped by force.  Whoever gives the name to a dimension then says who sees
+ * that table's rows, and must own it.
+ */
+static void
+check_name_is_free(const char *name)
+{
+	Oid			argtypes[] = {TEXTOID, OIDOID};
+	Datum		values[] = {CStringGetTextDatum(name), ObjectIdGetDatum(GetUserId())};
+	bool		none;
+	Datum		table;
+
+	table = kpi_registry_value("SELECT y.polrelid FROM pg_catalog.pg_policy AS y"
+							   " JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) y.polrelid"
+							   " WHERE y.polname::pg_catalog.text OPERATOR(pg_catalog.=) ('kpi_scope_' OPERATOR(pg_catalog.||) $1)"
+							   " AND NOT pg_catalog.pg_has_role($2, c.relowner, 'USAGE') LIMIT 1",
+							   2, argtypes, values, &none);
+	if (!none)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to create dimension \"%s\"", name),
+				 errdetail("Table %s is protected by a dimension of this name, and belongs to somebody else.",
+						   kpi_relation_name(DatumGetObjectId(table)))));
+}
+
+/*
  * kpi.create_dimension(name, source, key, levels, type, admin)
  */
 Datum
@@ -262,6 +288,7 @@ kpi_create_dimension(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("dimension \"%s\" already exists", name)));
+	check_name_is_free(name);
 
 	values[0] = CStringGetTextDatum(name);
 	values[4] = ObjectIdGetDatum(admin ? get_role_oid(admin, false) : InvalidOid);
