@@ -26,7 +26,7 @@ INSERT INTO days SELECT 1 + i % 12, i % 20, 's' || i FROM generate_series(1, 240
 INSERT INTO heir SELECT i, i FROM generate_series(1, 12) i;
 INSERT INTO base SELECT i FROM generate_series(1, 12) i;
 ANALYZE;
-SELECT format('ALTER TABLE %s OWNER TO regress_kpi_owner', oid::regclass) FROM pg_class WHERE relnamespace = 'shop'::regnamespace AND relkind IN ('r', 'p') \gexec
+SELECT format('ALTER TABLE %s OWNER TO regress_kpi_owner', oid::regclass) FROM pg_class WHERE relnamespace = 'shop'::regnamespace AND relkind IN ('r', 'p') ORDER BY relname \gexec
 SET ROLE regress_kpi_owner;
 SELECT create_dimension('store', 'shop.stores', 'store_id', '{region}'), protect('shop.orders', 'store', 'store_id', 'all'), protect('shop.days', 'store', 'store_id'), protect('shop.base', 'store', 'store_id');
 SELECT grant_scope('regress_kpi_clerk', 'store', members => '{3}');
