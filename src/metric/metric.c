@@ -95,8 +95,8 @@ kpi_new_relation_name(text *name)
  * Put schema kpi behind the caller's search_path until the nest level is
  * closed, so that definitions find measure().
  */
-int
-kpi_extend_search_path(void)
+static int
+extend_search_path(void)
 {
 	int			nestlevel = NewGUCNestLevel();
 	char	   *path;
@@ -171,9 +171,9 @@ kpi_parse_select(const char *sql, const char *what)
  * CREATE [OR REPLACE] VIEW with a parsed query, as the current user, through
  * everything that watches utility statements.
  */
-void
-kpi_make_view(RangeVar *name, List *columns, RawStmt *select,
-			  const char *sql, bool replace)
+static void
+make_view(RangeVar *name, List *columns, RawStmt *select,
+		  const char *sql, bool replace)
 {
 	ViewStmt   *stmt = makeNode(ViewStmt);
 	PlannedStmt *wrapper = makeNode(PlannedStmt);
@@ -357,14 +357,14 @@ kpi_create_metric(PG_FUNCTION_ARGS)
 	quoted = quote_qualified_identifier(name->schemaname, name->relname);
 	sql = text_to_cstring(PG_GETARG_TEXT_PP(ARG_DEFINITION));
 
-	nestlevel = kpi_extend_search_path();
+	nestlevel = extend_search_path();
 	kpi_push_query(&callback, sql);
 	raw = kpi_parse_select(sql, "the definition of a metric");
 	query = analyze_definition(raw, sql, quoted);
 	if (!PG_ARGISNULL(ARG_MIN_GROUP_ROWS))
 		kpi_limit_small_groups(raw, query, PG_GETARG_INT32(ARG_MIN_GROUP_ROWS), quoted);
-	kpi_make_view(copyObject(name), list_make1(makeString(pstrdup(name->relname))),
-				  raw, sql, false);
+	make_view(copyObject(name), list_make1(makeString(pstrdup(name->relname))),
+			  raw, sql, false);
 	kpi_pop_query();
 	AtEOXact_GUC(true, nestlevel);
 
@@ -477,7 +477,7 @@ redefine(Oid relid, const char *definition, int new_min_rows)
 	int			old_min_rows = min_group_rows(relid);
 	int			min_rows = new_min_rows < 0 ? old_min_rows : new_min_rows;
 	const char *sql = definition ? definition : current_definition(relid);
-	int			nestlevel = kpi_extend_search_path();
+	int			nestlevel = extend_search_path();
 	char	   *name = kpi_relation_name(relid);
 	ErrorContextCallback callback;
 	RawStmt    *raw;
@@ -498,9 +498,9 @@ redefine(Oid relid, const char *definition, int new_min_rows)
 
 	relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
 							get_rel_name(relid), -1);
-	kpi_make_view(relation,
-				  list_make1(makeString(get_attname(relid, 1, false))),
-				  raw, sql, true);
+	make_view(relation,
+			  list_make1(makeString(get_attname(relid, 1, false))),
+			  raw, sql, true);
 	kpi_pop_query();
 	AtEOXact_GUC(true, nestlevel);
 }

@@ -12,12 +12,9 @@
 #include "utils/elog.h"
 
 extern RangeVar *kpi_new_relation_name(text *name);
-extern int	kpi_extend_search_path(void);
 extern void kpi_push_query(ErrorContextCallback *callback, const char *sql);
 extern void kpi_pop_query(void);
 extern RawStmt *kpi_parse_select(const char *sql, const char *what);
-extern void kpi_make_view(RangeVar *name, List *columns, RawStmt *select,
-						  const char *sql, bool replace);
 extern void kpi_refuse_temporary(Oid relid, const char *what);
 extern void kpi_change_owner(Oid relid, const char *owner);
 extern void kpi_require_metric(Oid relid);
