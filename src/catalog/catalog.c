@@ -332,12 +332,12 @@ kpi_become_reader(Oid role)
 /*
  * Run one statement with nothing but pg_catalog in the search path, with the
  * rights of the extension's owner, or of another role if one is given.  Returns
- * the number of rows, and in *result, if asked, the first column of the first
- * one, copied to the caller's context.
+ * the number of rows, and in row[] the first columns of the first one, copied to
+ * the caller's context.
  */
 static uint64
 run_statement(Oid role, const char *sql, int nargs, Oid *argtypes, Datum *values,
-			  const char *nulls, Datum *result, bool *isnull)
+			  const char *nulls, int ncolumns, Datum *row, bool *isnull)
 {
 	Oid			save_userid;
 	int			save_sec_context;
@@ -360,13 +360,13 @@ run_statement(Oid role, const char *sql, int nargs, Oid *argtypes, Datum *values
 	if (rc < 0)
 		elog(ERROR, "statement failed: %s", SPI_result_code_string(rc));
 	processed = SPI_processed;
-	if (result != NULL && processed > 0)
+	for (int i = 0; i < ncolumns && processed > 0; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(SPI_tuptable->tupdesc, 0);
+		Form_pg_attribute att = TupleDescAttr(SPI_tuptable->tupdesc, i);
 
-		*result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, isnull);
-		if (!*isnull)
-			*result = SPI_datumTransfer(*result, att->attbyval, att->attlen);
+		row[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull[i]);
+		if (!isnull[i])
+			row[i] = SPI_datumTransfer(row[i], att->attbyval, att->attlen);
 	}
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
@@ -384,7 +384,7 @@ uint64
 kpi_registry_execute(const char *sql, int nargs, Oid *argtypes,
 					 Datum *values, const char *nulls)
 {
-	return run_statement(InvalidOid, sql, nargs, argtypes, values, nulls, NULL, NULL);
+	return run_statement(InvalidOid, sql, nargs, argtypes, values, nulls, 0, NULL, NULL);
 }
 
 /*
@@ -407,8 +407,19 @@ kpi_value_as(Oid role, const char *sql, int nargs, Oid *argtypes, Datum *values,
 	Datum		result = (Datum) 0;
 
 	*isnull = true;
-	(void) run_statement(role, sql, nargs, argtypes, values, NULL, &result, isnull);
+	(void) run_statement(role, sql, nargs, argtypes, values, NULL, 1, &result, isnull);
 	return result;
+}
+
+/*
+ * Ask the registry tables for the columns of one row; false if there is none.
+ */
+bool
+kpi_registry_row(const char *sql, int nargs, Oid *argtypes, Datum *values,
+				 int ncolumns, Datum *row, bool *isnull)
+{
+	return run_statement(InvalidOid, sql, nargs, argtypes, values, NULL,
+						 ncolumns, row, isnull) > 0;
 }
 
 /*

@@ -44,6 +44,8 @@ extern Datum kpi_value_as(Oid role, const char *sql, int nargs, Oid *argtypes,
 						  Datum *values, bool *isnull);
 extern Datum kpi_registry_value(const char *sql, int nargs, Oid *argtypes,
 								Datum *values, bool *isnull);
+extern bool kpi_registry_row(const char *sql, int nargs, Oid *argtypes, Datum *values,
+							 int ncolumns, Datum *row, bool *isnull);
 
 /* failures that must not fail the statement */
 extern ErrorData *kpi_run_guarded(void (*body) (void *arg), void *arg);

@@ -26,7 +26,6 @@
 #include "utils/rel.h"
 
 #include "catalog/catalog.h"
-#include "compat.h"
 #include "scope/scope.h"
 
 PG_FUNCTION_INFO_V1(kpi_scope_bypass);
@@ -79,7 +78,7 @@ bypass_walker(Node *node, BypassContext *context)
 		RangeTblEntry *rte = (RangeTblEntry *) node;
 
 		/* a view's own entries for OLD and NEW are not read */
-		if (rte->rtekind == RTE_RELATION && (rte->inFromCl || rte->requiredPerms != 0))
+		if (rte->rtekind == RTE_RELATION && rte->inFromCl)
 			context->found = find_bypass(rte->relid, context->reader, context->seen);
 		return context->found != NULL;
 	}

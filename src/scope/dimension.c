@@ -49,18 +49,6 @@ PG_FUNCTION_INFO_V1(kpi_dimension_problem);
 PG_FUNCTION_INFO_V1(kpi_scope_changed);
 
 /*
- * One value of a dimension's registry row.
- */
-static Datum
-registry_column(const char *name, const char *sql, bool *isnull)
-{
-	Oid			argtypes[] = {TEXTOID};
-	Datum		values[] = {CStringGetTextDatum(name)};
-
-	return kpi_registry_value(sql, 1, argtypes, values, isnull);
-}
-
-/*
  * Read the columns that a dimension's view names.
  */
 static void
@@ -109,13 +97,14 @@ Dimension *
 kpi_load_dimension(const char *name, bool missing_ok)
 {
 	Dimension  *dimension = palloc0(sizeof(Dimension));
-	bool		isnull;
+	Oid			argtypes[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(name)};
+	Datum		row[4];
+	bool		isnull[4];
 
-	dimension->name = pstrdup(name);
-	dimension->type = DatumGetObjectId(registry_column(name,
-													   "SELECT type FROM kpi.dimension_registry WHERE name OPERATOR(pg_catalog.=) $1",
-													   &isnull));
-	if (isnull)
+	if (!kpi_registry_row("SELECT type, admin, relid, owner FROM kpi.dimension_registry"
+						  " WHERE name OPERATOR(pg_catalog.=) $1",
+						  1, argtypes, values, lengthof(row), row, isnull))
 	{
 		if (missing_ok)
 			return NULL;
@@ -124,16 +113,12 @@ kpi_load_dimension(const char *name, bool missing_ok)
 				 errmsg("dimension \"%s\" does not exist", name),
 				 errhint("Register it with kpi.create_dimension().")));
 	}
-	dimension->admin = DatumGetObjectId(registry_column(name,
-														"SELECT admin FROM kpi.dimension_registry WHERE name OPERATOR(pg_catalog.=) $1",
-														&isnull));
-	if (isnull)
-		dimension->admin = InvalidOid;
-	dimension->view = DatumGetObjectId(registry_column(name,
-													   "SELECT relid FROM kpi.dimension_registry WHERE name OPERATOR(pg_catalog.=) $1",
-													   &isnull));
-	if (!isnull)
+	dimension->name = pstrdup(name);
+	dimension->type = DatumGetObjectId(row[0]);
+	dimension->admin = isnull[1] ? InvalidOid : DatumGetObjectId(row[1]);
+	if (!isnull[2])
 	{
+		dimension->view = DatumGetObjectId(row[2]);
 		if (get_rel_name(dimension->view) == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -143,10 +128,7 @@ kpi_load_dimension(const char *name, bool missing_ok)
 	}
 	else
 	{
-		dimension->view = InvalidOid;
-		dimension->owner = DatumGetObjectId(registry_column(name,
-															"SELECT owner FROM kpi.dimension_registry WHERE name OPERATOR(pg_catalog.=) $1",
-															&isnull));
+		dimension->owner = DatumGetObjectId(row[3]);
 		dimension->types = list_make1_oid(dimension->type);
 	}
 	return dimension;
@@ -401,9 +383,9 @@ kpi_drop_dimension(PG_FUNCTION_ARGS)
 	bool		isnull;
 	Oid			view;
 
-	view = DatumGetObjectId(registry_column(name,
-											"SELECT relid FROM kpi.dimension_registry WHERE name OPERATOR(pg_catalog.=) $1",
-											&isnull));
+	view = DatumGetObjectId(kpi_registry_value("SELECT relid FROM kpi.dimension_registry"
+											   " WHERE name OPERATOR(pg_catalog.=) $1",
+											   1, argtypes, values, &isnull));
 
 	/* one that was broken by force must be droppable, and then made again */
 	broken = !isnull && dimension_problem(name) != NULL;
