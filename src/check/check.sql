@@ -124,11 +124,28 @@ BEGIN ATOMIC
 		 WHERE d.admin IS NOT NULL
 		   AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.admin)
 		UNION ALL
-		SELECT 'error', e.evtname, 'the event trigger is disabled',
-			   format('ALTER EVENT TRIGGER %I ENABLE', e.evtname)
+		SELECT 'error', e.evtname, 'the event trigger is not always enabled',
+			   format('ALTER EVENT TRIGGER %I ENABLE ALWAYS', e.evtname)
 		  FROM pg_catalog.pg_event_trigger e
-		 WHERE e.evtname IN ('kpi_forget_dropped', 'kpi_protect_partitions')
-		   AND e.evtenabled = 'D'
+		 WHERE e.evtname IN ('kpi_forget_dropped', 'kpi_protect_partitions',
+							 'kpi_record_lineage', 'kpi_record_lineage_drop')
+		   AND e.evtenabled <> 'A'
+		UNION ALL
+		SELECT 'warning', 'lineage', format('%s at %s was not recorded: %s', s.command, s.marked_at, s.problem),
+			   'SELECT kpi.refresh_lineage()'
+		  FROM kpi.lineage_stale s
+		UNION ALL
+		SELECT 'warning', d.target_name, 'its lineage is not as recorded', 'SELECT kpi.refresh_lineage()'
+		  FROM (SELECT g.* FROM kpi.lineage_object o
+				 CROSS JOIN LATERAL kpi.derive_lineage(o.class, o.object, false) g
+				EXCEPT SELECT e.* FROM kpi.lineage_edge e) d
+		 WHERE NOT EXISTS (SELECT FROM kpi.lineage_stale)
+		UNION ALL
+		SELECT 'warning', d.target_name, 'recorded lineage is not there any more', 'SELECT kpi.refresh_lineage()'
+		  FROM (SELECT e.* FROM kpi.lineage_edge e
+				EXCEPT SELECT g.* FROM kpi.lineage_object o
+				 CROSS JOIN LATERAL kpi.derive_lineage(o.class, o.object, false) g) d
+		 WHERE NOT EXISTS (SELECT FROM kpi.lineage_stale)
 		UNION ALL
 		SELECT 'warning', format('scope on %s', g.dimension),
 			   format('the role with OID %s, which has it, was dropped', g.grantee::oid),

@@ -102,5 +102,6 @@ COMMENT ON FUNCTION kpi.forget_dropped() IS
 
 CREATE EVENT TRIGGER kpi_forget_dropped ON sql_drop
 	EXECUTE FUNCTION kpi.forget_dropped();
+ALTER EVENT TRIGGER kpi_forget_dropped ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER kpi_forget_dropped IS
 	'keeps the registry of kpitables in step with DROP';

@@ -199,6 +199,7 @@ CREATE EVENT TRIGGER kpi_protect_partitions ON ddl_command_end
 	WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'ALTER TABLE',
 				 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE')
 	EXECUTE FUNCTION kpi.protect_partitions();
+ALTER EVENT TRIGGER kpi_protect_partitions ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER kpi_protect_partitions IS
 	'partitions that come to a protected table obey its scopes';
 

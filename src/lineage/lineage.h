@@ -1,0 +1,42 @@
+/*
+ * lineage.h
+ *		Where columns come from.
+ *
+ * src/lineage/lineage.h
+ */
+#ifndef KPI_LINEAGE_LINEAGE_H
+#define KPI_LINEAGE_LINEAGE_H
+
+#include "catalog/objectaddress.h"
+#include "nodes/parsenodes.h"
+
+/* How a column takes part in what it flows into */
+typedef enum LineageKind
+{
+	LINEAGE_VALUE,				/* its value is part of the target's */
+	LINEAGE_FILTER,				/* it decides which rows or values count */
+	LINEAGE_JOIN,				/* it decides which rows meet */
+	LINEAGE_GROUP,				/* rows are put together by it */
+	LINEAGE_ORDER				/* rows are put in order by it */
+} LineageKind;
+
+/* One step: a column of a relation or function flows into one of another */
+typedef struct LineageEdge
+{
+	AttrNumber	target_column;	/* 0: the rows of the target */
+	ObjectAddress source;		/* objectSubId 0: the rows of the source */
+	LineageKind kind;
+	char	   *transformation; /* as SQL, or NULL where nothing is computed */
+} LineageEdge;
+
+/* derive.c */
+extern List *kpi_derive_from_query(ObjectAddress target, Query *query, int noutputs);
+extern List *kpi_derive_from_expr(Oid relid, AttrNumber attnum, Node *expr);
+
+/* sources.c */
+extern List *kpi_derive_lineage(ObjectAddress object, bool nowait);
+extern char *kpi_lineage_object_name(ObjectAddress object);
+extern char *kpi_lineage_column_name(ObjectAddress object);
+extern const char *kpi_lineage_kind_name(LineageKind kind);
+
+#endif							/* KPI_LINEAGE_LINEAGE_H */

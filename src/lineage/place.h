@@ -1,0 +1,65 @@
+/*
+ * place.h
+ *		Where the sources that are found in a query tree flow to.
+ *
+ * src/lineage/place.h
+ */
+#ifndef KPI_LINEAGE_PLACE_H
+#define KPI_LINEAGE_PLACE_H
+
+#include "lineage/lineage.h"
+
+/* A query and the queries around it, which its outer references mean */
+typedef struct Level
+{
+	Query	   *query;
+	struct Level *parent;
+	List	   *names;			/* for deparse_expression(), made when needed */
+} Level;
+
+/* What is followed of a query: one of its columns, or */
+#define THE_ROWS			0
+#define THE_COUNTED_ROWS	(-1)
+
+/* What was followed already, for one purpose */
+typedef struct Followed
+{
+	Query	   *query;
+	AttrNumber	column;
+	AttrNumber	target_column;
+	LineageKind kind;
+	bool		strict;
+} Followed;
+
+/* The lineage of one object on its way */
+typedef struct Derivation
+{
+	List	   *edges;			/* of LineageEdge * */
+	List	   *followed;		/* of Followed * */
+	List	   *levels;			/* of Level * */
+} Derivation;
+
+/*
+ * Where what is found now flows to.  A place that is strict has only one kind:
+ * within a WHERE, everything filters.
+ */
+typedef struct Place
+{
+	Derivation *derivation;
+	Level	   *level;
+	AttrNumber	target_column;
+	LineageKind kind;
+	bool		strict;
+	const char *text;			/* the transformation, NULL for "as it is" */
+	bool		text_is_whole;	/* does it show subqueries, too? */
+} Place;
+
+extern Place kpi_place_for_purpose(const Place *place, LineageKind kind);
+extern Place kpi_place_in_query(const Place *place, Query *query, Level *parent);
+extern Place kpi_place_outside(const Place *place, Index levelsup);
+extern char *kpi_place_text(Level *level, Node *expr);
+extern void kpi_flows_from(Place *place, Oid class, Oid object, AttrNumber column);
+extern void kpi_flows_from_relation(Place *place, Oid relid, AttrNumber attnum);
+extern bool kpi_follow_once(Place *place, AttrNumber column);
+
+#endif							/* KPI_LINEAGE_PLACE_H */
