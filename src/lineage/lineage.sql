@@ -198,30 +198,49 @@ REVOKE ALL ON FUNCTION kpi.record_lineage_around(oid[], oid[], text, text) FROM 
 COMMENT ON FUNCTION kpi.record_lineage_around(oid[], oid[], text, text) IS
 	'record the lineage of some objects and of what hangs on them';
 
-CREATE FUNCTION kpi.record_lineage_of_ddl(command text, role text)
-RETURNS void
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
-BEGIN ATOMIC
-	SELECT kpi.record_lineage_around(array_agg(c.class), array_agg(c.object), command, role)
-	  FROM (SELECT d.classid, d.objid
-			  FROM pg_catalog.pg_event_trigger_ddl_commands() d
-			 WHERE d.classid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass)
-			   AND d.schema_name IS DISTINCT FROM 'pg_temp'
-			UNION ALL
-			SELECT 'pg_catalog.pg_class'::regclass, w.ev_class
-			  FROM pg_catalog.pg_event_trigger_ddl_commands() d
-			  JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
-			 WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass
-			UNION ALL
-			SELECT o.class, o.object
-			  FROM pg_catalog.pg_event_trigger_ddl_commands() d
-			 CROSS JOIN LATERAL kpi.lineage_objects_of_schema(d.objid) o
-			 WHERE d.classid = 'pg_catalog.pg_namespace'::regclass) c (class, object)
-	HAVING count(*) > 0;
-END;
-REVOKE ALL ON FUNCTION kpi.record_lineage_of_ddl(text, text) FROM PUBLIC;
-COMMENT ON FUNCTION kpi.record_lineage_of_ddl(text, text) IS
-	'record the lineage of what a command changed and of what hangs on it; for an event trigger on ddl_command_end';
+-- Most DDL is about what has no lineage and is not read by anything that has.
+-- The objects pass through an array so that the planner expects few of them.
+CREATE VIEW kpi.lineage_ddl AS
+WITH reported (class, object) AS (
+	SELECT d.classid, d.objid
+	  FROM pg_catalog.pg_event_trigger_ddl_commands() d
+	 WHERE d.classid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass)
+	   AND d.schema_name IS DISTINCT FROM 'pg_temp'
+	UNION ALL
+	SELECT 'pg_catalog.pg_class'::regclass, w.ev_class
+	  FROM pg_catalog.pg_event_trigger_ddl_commands() d
+	  JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
+	 WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass
+	UNION ALL
+	SELECT o.class, o.object
+	  FROM pg_catalog.pg_event_trigger_ddl_commands() d
+	 CROSS JOIN LATERAL kpi.lineage_objects_of_schema(d.objid) o
+	 WHERE d.classid = 'pg_catalog.pg_namespace'::regclass
+), list AS MATERIALIZED (
+	SELECT array_agg(r.class) AS classes, array_agg(r.object) AS objects FROM reported r
+)
+SELECT c.class, c.object
+  FROM list
+ CROSS JOIN LATERAL unnest(list.classes, list.objects) c (class, object)
+ WHERE EXISTS (SELECT FROM pg_catalog.pg_class r
+				WHERE c.class = 'pg_catalog.pg_class'::regclass AND r.oid = c.object
+				  AND (r.relkind IN ('v', 'm') OR r.relhassubclass OR r.relispartition))
+	OR EXISTS (SELECT FROM pg_catalog.pg_attribute a
+				WHERE c.class = 'pg_catalog.pg_class'::regclass AND a.attrelid = c.object AND a.attgenerated <> '')
+	OR EXISTS (SELECT FROM pg_catalog.pg_inherits i
+				WHERE c.class = 'pg_catalog.pg_class'::regclass AND i.inhrelid = c.object)
+	OR EXISTS (SELECT FROM pg_catalog.pg_proc p
+				WHERE c.class = 'pg_catalog.pg_proc'::regclass AND p.oid = c.object AND p.prosqlbody IS NOT NULL)
+	OR EXISTS (SELECT FROM pg_catalog.pg_depend d
+				WHERE d.refclassid = c.class AND d.refobjid = c.object
+				  AND d.classid IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_proc'::regclass))
+	OR EXISTS (SELECT FROM kpi.lineage_edge e WHERE e.source = c.object AND e.source_class = c.class)
+	OR EXISTS (SELECT FROM kpi.lineage_edge e WHERE e.target = c.object AND e.target_class = c.class);
+REVOKE ALL ON kpi.lineage_ddl FROM PUBLIC;
+COMMENT ON VIEW kpi.lineage_ddl IS
+	'what the command that fires an event trigger on ddl_command_end changed, as far as lineage is concerned';
+COMMENT ON COLUMN kpi.lineage_ddl.class IS 'pg_class or pg_proc';
+COMMENT ON COLUMN kpi.lineage_ddl.object IS 'OID of the object';
 
 CREATE FUNCTION kpi.record_lineage_of_drop(command text, role text)
 RETURNS void

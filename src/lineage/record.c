@@ -13,10 +13,12 @@
 
 #include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "tcop/cmdtag.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "catalog/catalog.h"
 
@@ -25,24 +27,70 @@ PG_FUNCTION_INFO_V1(kpi_record_lineage);
 /* What is to be recorded */
 typedef struct Recording
 {
-	const char *statement;
+	bool		drops;
 	const char *command;
 	char	   *role;
 	char	   *problem;
 } Recording;
 
 /*
- * Run the statement that records a command.
+ * Is lineage concerned by what the command did?  Asked after every command, so
+ * the plan is kept.
+ */
+static bool
+concerns_lineage(const char *sql, SPIPlanPtr * plan)
+{
+	bool		result;
+
+	if (*plan == NULL)
+	{
+		*plan = SPI_prepare(sql, 0, NULL);
+		if (*plan == NULL || SPI_keepplan(*plan) != 0)
+			elog(ERROR, "could not prepare \"%s\"", sql);
+	}
+	if (SPI_execute_plan(*plan, NULL, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read what a command changed");
+	result = SPI_processed > 0;
+	SPI_freetuptable(SPI_tuptable);
+	return result;
+}
+
+/*
+ * Record what a command changed, with the rights of the extension's owner.
  */
 static void
 record_body(void *arg)
 {
+	static SPIPlanPtr changes = NULL;
+	static SPIPlanPtr drops = NULL;
 	Recording  *recording = arg;
 	Oid			argtypes[] = {TEXTOID, TEXTOID};
 	Datum		values[] = {CStringGetTextDatum(recording->command),
 	CStringGetTextDatum(recording->role)};
+	Oid			user;
+	int			sec_context;
+	int			nestlevel;
+	bool		concerned;
 
-	(void) kpi_registry_execute(recording->statement, 2, argtypes, values, NULL);
+	GetUserIdAndSecContext(&user, &sec_context);
+	kpi_become_owner();
+	nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	concerned = recording->drops ?
+		concerns_lineage("SELECT FROM pg_catalog.pg_event_trigger_dropped_objects() d"
+						 " JOIN kpi.lineage_edge e ON d.objid OPERATOR(pg_catalog.=) e.target"
+						 " OR d.objid OPERATOR(pg_catalog.=) e.source", &drops) :
+		concerns_lineage("SELECT FROM kpi.lineage_ddl", &changes);
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	if (concerned)
+		(void) kpi_registry_execute(recording->drops ?
+									"SELECT kpi.record_lineage_of_drop($1, $2)" :
+									"SELECT kpi.record_lineage_around(pg_catalog.array_agg(class), pg_catalog.array_agg(object), $1, $2) FROM kpi.lineage_ddl",
+									2, argtypes, values, NULL);
+	AtEOXact_GUC(true, nestlevel);
+	SetUserIdAndSecContext(user, sec_context);
 }
 
 /*
@@ -77,9 +125,7 @@ kpi_record_lineage(PG_FUNCTION_ARGS)
 	if (kpi_objects() == NULL)
 		PG_RETURN_NULL();
 
-	recording.statement = strcmp(trigdata->event, "sql_drop") == 0 ?
-		"SELECT kpi.record_lineage_of_drop($1, $2)" :
-		"SELECT kpi.record_lineage_of_ddl($1, $2)";
+	recording.drops = strcmp(trigdata->event, "sql_drop") == 0;
 	recording.command = GetCommandTagName(trigdata->tag);
 	recording.role = GetUserNameFromId(GetUserId(), true);
 	error = kpi_run_guarded(record_body, &recording);
