@@ -18,6 +18,7 @@
 
 #include "access/attnum.h"
 #include "access/transam.h"
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
@@ -32,6 +33,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "catalog/catalog.h"
 #include "lineage/place.h"
@@ -98,6 +100,15 @@ find_cte(Level *level, RangeTblEntry *rte, Level **definer)
 }
 
 /*
+ * What a query puts out.
+ */
+static List *
+output_list(Query *query)
+{
+	return query->commandType == CMD_SELECT ? query->targetList : query->returningList;
+}
+
+/*
  * A column of a function in FROM: the function's own, and what goes into it.
  */
 static void
@@ -137,6 +148,7 @@ follow_table_function(Place *place, TableFunc *function, AttrNumber attnum)
 
 	(void) find_sources(function->docexpr, place);
 	(void) find_sources(function->rowexpr, &row);
+	(void) find_sources((Node *) function->ns_uris, &row);
 	if (attnum > 0 && attnum <= list_length(function->colexprs))
 	{
 		(void) find_sources(list_nth(function->colexprs, attnum - 1), place);
@@ -184,6 +196,23 @@ follow_search_or_cycle(Place *place, RangeTblEntry *rte, Level *definer, Query *
 }
 
 /*
+ * A whole row of a relation is all columns that it has now, whichever it had
+ * when the query was stored.
+ */
+static void
+follow_whole_relation(Place *place, Oid relid)
+{
+	TupleDesc	desc = lookup_rowtype_tupdesc(get_rel_type_id(relid), -1);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			kpi_flows_from_relation(place, relid, i + 1);
+	}
+	ReleaseTupleDesc(desc);
+}
+
+/*
  * One column of an entry of a level; 0 is the whole row.
  */
 static void
@@ -194,6 +223,11 @@ follow_column(Place *place, RangeTblEntry *rte, AttrNumber attnum)
 	Query	   *query;
 	ListCell   *lc;
 
+	if (attnum == 0 && rte->rtekind == RTE_RELATION)
+	{
+		follow_whole_relation(place, rte->relid);
+		return;
+	}
 	if (attnum == 0 && rte->rtekind != RTE_FUNCTION)
 	{
 		/* a whole row is all of its columns */
@@ -220,7 +254,7 @@ follow_column(Place *place, RangeTblEntry *rte, AttrNumber attnum)
 		case RTE_CTE:
 			query = find_cte(place->level, rte, &definer);
 			inside = kpi_place_in_query(place, query, definer);
-			if (attnum <= list_length(query->targetList))
+			if (get_tle_by_resno(output_list(query), attnum) != NULL)
 				follow_output(&inside, attnum);
 			else
 				follow_search_or_cycle(place, rte, definer, query);
@@ -325,7 +359,15 @@ follow_aggregate(Aggref *agg, Place *place)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 
-		(void) find_sources((Node *) tle->expr, tle->resjunk ? &order : place);
+		if (!tle->resjunk)
+			(void) find_sources((Node *) tle->expr, place);
+	}
+	/* WITHIN GROUP orders what it aggregates */
+	if (agg->aggkind == AGGKIND_NORMAL)
+	{
+		foreach(lc, agg->aggorder)
+			(void) find_sources((Node *) get_sortgroupclause_tle(lfirst_node(SortGroupClause, lc),
+																 agg->args)->expr, &order);
 	}
 	(void) find_sources((Node *) agg->aggfilter, &filter);
 	if (agg->aggstar)
@@ -536,8 +578,7 @@ follow_output(Place *place, AttrNumber column)
 		follow_set_column(place, query->setOperations, column);
 		return;
 	}
-	tle = get_tle_by_resno(query->commandType == CMD_SELECT ?
-						   query->targetList : query->returningList, column);
+	tle = get_tle_by_resno(output_list(query), column);
 	if (tle == NULL)
 		return;
 	here.text = text_through(place, tle);
@@ -605,6 +646,7 @@ follow_entry_rows(Place *place, RangeTblEntry *rte, LineageKind rows_kind)
 			{
 				inside = kpi_place_for_purpose(place, LINEAGE_FILTER);
 				(void) find_sources((Node *) rte->tablesample->args, &inside);
+				(void) find_sources((Node *) rte->tablesample->repeatable, &inside);
 			}
 			break;
 		case RTE_SUBQUERY:
@@ -630,11 +672,28 @@ follow_entry_rows(Place *place, RangeTblEntry *rte, LineageKind rows_kind)
 }
 
 /*
- * A WHERE or ON condition, conjunct by conjunct: one that compares entries of
- * FROM with each other joins them.
+ * Does a condition of FROM compare its entries with each other, or with those of
+ * the query around it?
+ */
+static bool
+compares_entries(Level *level, Node *condition)
+{
+	if (bms_num_members(pull_varnos(NULL, condition)) > 1)
+		return true;
+	for (int up = 1; level->parent != NULL; up++, level = level->parent)
+	{
+		if (contain_vars_of_level(condition, up))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The conjuncts of a condition, each for a purpose of its own: what filters joins
+ * if it compares entries of FROM.
  */
 static void
-follow_condition(Place *place, Node *condition, bool joins)
+follow_condition(Place *place, Node *condition, LineageKind kind, bool may_join)
 {
 	ListCell   *lc;
 
@@ -643,10 +702,8 @@ follow_condition(Place *place, Node *condition, bool joins)
 		Node	   *conjunct = lfirst(lc);
 		Place		here;
 
-		if (joins || bms_num_members(pull_varnos(NULL, conjunct)) > 1)
-			here = kpi_place_for_purpose(place, LINEAGE_JOIN);
-		else
-			here = kpi_place_for_purpose(place, LINEAGE_FILTER);
+		here = kpi_place_for_purpose(place, may_join && compares_entries(place->level, conjunct) ?
+									 LINEAGE_JOIN : kind);
 		here.text = kpi_place_text(place->level, conjunct);
 		(void) find_sources(conjunct, &here);
 	}
@@ -671,7 +728,7 @@ follow_from(Place *place, Node *node, LineageKind rows_kind)
 
 		follow_from(place, join->larg, LINEAGE_JOIN);
 		follow_from(place, join->rarg, LINEAGE_JOIN);
-		follow_condition(place, join->quals, true);
+		follow_condition(place, join->quals, LINEAGE_JOIN, true);
 	}
 	else
 	{
@@ -680,7 +737,7 @@ follow_from(Place *place, Node *node, LineageKind rows_kind)
 		foreach(lc, from->fromlist)
 			follow_from(place, lfirst(lc),
 						list_length(from->fromlist) > 1 ? LINEAGE_JOIN : rows_kind);
-		follow_condition(place, from->quals, false);
+		follow_condition(place, from->quals, LINEAGE_FILTER, true);
 	}
 }
 
@@ -706,8 +763,16 @@ follow_rows(Place *place, LineageKind rows_kind)
 	follow_clause(place, query->distinctClause, LINEAGE_GROUP);
 	if (query->setOperations == NULL)
 		follow_clause(place, query->sortClause, LINEAGE_ORDER);
+	else
+	{
+		here = kpi_place_for_purpose(place, LINEAGE_ORDER);
+		foreach(lc, query->sortClause)
+			follow_set_column(&here, query->setOperations,
+							  get_sortgroupclause_tle(lfirst_node(SortGroupClause, lc),
+													  query->targetList)->resno);
+	}
 	if (query->havingQual != NULL)
-		follow_condition(place, query->havingQual, false);
+		follow_condition(place, query->havingQual, LINEAGE_FILTER, false);
 	here = kpi_place_for_purpose(place, LINEAGE_FILTER);
 	(void) find_sources(query->limitCount, &here);
 	(void) find_sources(query->limitOffset, &here);
@@ -727,30 +792,32 @@ follow_rows(Place *place, LineageKind rows_kind)
 }
 
 /*
- * The lineage of a query's output columns and rows.  The target has noutputs
- * columns; where the query gives a single row value instead, that is all of
- * them.
+ * The lineage of a query's output columns and rows.  The columns of the target
+ * are those given by number or, without, numbered as the query's own; where the
+ * query gives a single row value for several columns, it is all of them.
  */
 List *
-kpi_derive_from_query(ObjectAddress target, Query *query, int noutputs)
+kpi_derive_from_query(Query *query, List *columns)
 {
 	Derivation	derivation = {0};
 	Place		root = {0};
 	Place		place;
 	int			outputs = 0;
+	int			count;
 	ListCell   *lc;
 
 	root.derivation = &derivation;
 	place = kpi_place_in_query(&root, query, NULL);
-	foreach(lc, query->commandType == CMD_SELECT ? query->targetList : query->returningList)
+	foreach(lc, output_list(query))
 	{
 		if (!lfirst_node(TargetEntry, lc)->resjunk)
 			outputs++;
 	}
-	for (int column = 1; column <= Max(outputs, noutputs); column++)
+	count = columns != NIL ? list_length(columns) : outputs;
+	for (int i = 0; i < count; i++)
 	{
-		place.target_column = column;
-		follow_output(&place, outputs == 1 ? 1 : column);
+		place.target_column = columns != NIL ? list_nth_int(columns, i) : i + 1;
+		follow_output(&place, outputs == 1 ? 1 : i + 1);
 	}
 	place.target_column = 0;
 	follow_rows(&place, LINEAGE_VALUE);

@@ -302,6 +302,24 @@ find_relation(List *names)
 }
 
 /*
+ * Does a text hold arguments, outside of quoted names?
+ */
+static bool
+has_arguments(const char *string)
+{
+	bool		quoted = false;
+
+	for (; *string != '\0'; string++)
+	{
+		if (*string == '"')
+			quoted = !quoted;
+		else if (*string == '(' && !quoted)
+			return true;
+	}
+	return false;
+}
+
+/*
  * What a text names: a function if it has arguments, else a relation or, if it
  * has another part, a column of one.
  */
@@ -309,17 +327,19 @@ static NamedObject
 find_named_object(text *object)
 {
 	NamedObject result = {0};
+	int			nestlevel = kpi_begin_plain_text(NULL);
 	char	   *string = text_to_cstring(object);
 	List	   *names;
 	Oid			table = InvalidOid;
 
-	if (strchr(string, '(') != NULL)
+	if (has_arguments(string))
 	{
 		ObjectAddress address = {ProcedureRelationId, InvalidOid, 0};
 
 		result.funcid = DatumGetObjectId(DirectFunctionCall1(regprocedurein, CStringGetDatum(string)));
 		address.objectId = result.funcid;
 		result.name = kpi_lineage_object_name(address);
+		AtEOXact_GUC(true, nestlevel);
 		return result;
 	}
 
@@ -352,6 +372,7 @@ find_named_object(text *object)
 		result.column = get_attname(table, result.attnum, false);
 	}
 	result.name = kpi_relation_name(result.relid);
+	AtEOXact_GUC(true, nestlevel);
 	return result;
 }
 

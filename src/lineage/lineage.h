@@ -30,7 +30,7 @@ typedef struct LineageEdge
 } LineageEdge;
 
 /* derive.c */
-extern List *kpi_derive_from_query(ObjectAddress target, Query *query, int noutputs);
+extern List *kpi_derive_from_query(Query *query, List *columns);
 extern List *kpi_derive_from_expr(Oid relid, AttrNumber attnum, Node *expr);
 
 /* sources.c */

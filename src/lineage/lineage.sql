@@ -115,15 +115,27 @@ LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
 	SELECT 'pg_catalog.pg_class'::regclass::oid, c.oid
 	  FROM pg_catalog.pg_class c
-	 WHERE c.relnamespace = schema AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
+	 WHERE c.relnamespace = schema AND c.relkind IN ('r', 'v', 'm', 'f', 'p', 'S')
 	UNION ALL
 	SELECT 'pg_catalog.pg_proc'::regclass, p.oid
 	  FROM pg_catalog.pg_proc p
-	 WHERE p.pronamespace = schema;
+	 WHERE p.pronamespace = schema
+	UNION ALL
+	SELECT 'pg_catalog.pg_type'::regclass, t.oid
+	  FROM pg_catalog.pg_type t
+	 WHERE t.typnamespace = schema
+	UNION ALL
+	SELECT 'pg_catalog.pg_operator'::regclass, o.oid
+	  FROM pg_catalog.pg_operator o
+	 WHERE o.oprnamespace = schema
+	UNION ALL
+	SELECT 'pg_catalog.pg_collation'::regclass, l.oid
+	  FROM pg_catalog.pg_collation l
+	 WHERE l.collnamespace = schema;
 END;
 REVOKE ALL ON FUNCTION kpi.lineage_objects_of_schema(oid) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.lineage_objects_of_schema(oid) IS
-	'the relations and functions of a schema, whose names change with its own';
+	'what a schema holds that lineage may name: names change with the schema''s';
 
 CREATE FUNCTION kpi.record_lineage(
 	classes oid[], objects oid[], command text, role text, nowait boolean)
@@ -167,8 +179,13 @@ CREATE FUNCTION kpi.record_lineage_around(classes oid[], objects oid[], command 
 RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
-	WITH changed (class, object) AS MATERIALIZED (
-		SELECT DISTINCT u.class, u.object FROM unnest(classes, objects) u (class, object)
+	WITH RECURSIVE changed (class, object) AS MATERIALIZED (
+		SELECT u.class, u.object FROM unnest(classes, objects) u (class, object)
+		UNION								-- columns change in partitions and children, too
+		SELECT changed.class, i.inhrelid
+		  FROM changed
+		  JOIN pg_catalog.pg_inherits i ON i.inhparent = changed.object
+		 WHERE changed.class = 'pg_catalog.pg_class'::regclass
 	), touched (class, object) AS (
 		SELECT class, object FROM changed
 		UNION
@@ -182,6 +199,12 @@ BEGIN ATOMIC
 		  FROM changed
 		  JOIN pg_catalog.pg_depend d ON d.refclassid = changed.class AND d.refobjid = changed.object
 		 WHERE d.classid = 'pg_catalog.pg_proc'::regclass
+		UNION
+		SELECT 'pg_catalog.pg_class'::regclass, a.adrelid
+		  FROM changed
+		  JOIN pg_catalog.pg_depend d ON d.refclassid = changed.class AND d.refobjid = changed.object
+		  JOIN pg_catalog.pg_attrdef a ON a.oid = d.objid
+		 WHERE d.classid = 'pg_catalog.pg_attrdef'::regclass
 		UNION
 		SELECT 'pg_catalog.pg_class'::regclass::oid, i.inhparent
 		  FROM changed
@@ -204,18 +227,23 @@ CREATE VIEW kpi.lineage_ddl AS
 WITH reported (class, object) AS (
 	SELECT d.classid, d.objid
 	  FROM pg_catalog.pg_event_trigger_ddl_commands() d
-	 WHERE d.classid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass)
-	   AND d.schema_name IS DISTINCT FROM 'pg_temp'
+	 WHERE d.schema_name IS DISTINCT FROM 'pg_temp'
 	UNION ALL
 	SELECT 'pg_catalog.pg_class'::regclass, w.ev_class
 	  FROM pg_catalog.pg_event_trigger_ddl_commands() d
 	  JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
 	 WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass
 	UNION ALL
+	SELECT 'pg_catalog.pg_class'::regclass, c.oid
+	  FROM pg_catalog.pg_event_trigger_ddl_commands() d
+	  JOIN pg_catalog.pg_class c ON c.reloftype = d.objid
+	 WHERE d.classid = 'pg_catalog.pg_type'::regclass
+	UNION ALL
 	SELECT o.class, o.object
 	  FROM pg_catalog.pg_event_trigger_ddl_commands() d
-	 CROSS JOIN LATERAL kpi.lineage_objects_of_schema(d.objid) o
-	 WHERE d.classid = 'pg_catalog.pg_namespace'::regclass
+	  LEFT JOIN pg_catalog.pg_extension x ON x.oid = d.objid AND d.classid = 'pg_catalog.pg_extension'::regclass
+	 CROSS JOIN LATERAL kpi.lineage_objects_of_schema(coalesce(x.extnamespace, d.objid)) o
+	 WHERE d.classid IN ('pg_catalog.pg_namespace'::regclass, 'pg_catalog.pg_extension'::regclass)
 ), list AS MATERIALIZED (
 	SELECT array_agg(r.class) AS classes, array_agg(r.object) AS objects FROM reported r
 )
@@ -233,7 +261,9 @@ SELECT c.class, c.object
 				WHERE c.class = 'pg_catalog.pg_proc'::regclass AND p.oid = c.object AND p.prosqlbody IS NOT NULL)
 	OR EXISTS (SELECT FROM pg_catalog.pg_depend d
 				WHERE d.refclassid = c.class AND d.refobjid = c.object
-				  AND d.classid IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_proc'::regclass))
+				  AND (d.classid IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_proc'::regclass)
+					   OR (d.classid = 'pg_catalog.pg_attrdef'::regclass
+						   AND d.refclassid <> 'pg_catalog.pg_class'::regclass)))
 	OR EXISTS (SELECT FROM kpi.lineage_edge e WHERE e.source = c.object AND e.source_class = c.class)
 	OR EXISTS (SELECT FROM kpi.lineage_edge e WHERE e.target = c.object AND e.target_class = c.class);
 REVOKE ALL ON kpi.lineage_ddl FROM PUBLIC;
@@ -275,7 +305,9 @@ CREATE EVENT TRIGGER kpi_record_lineage ON ddl_command_end
 				 'CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE',
 				 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'IMPORT FOREIGN SCHEMA',
 				 'CREATE FUNCTION', 'ALTER FUNCTION', 'CREATE PROCEDURE', 'ALTER PROCEDURE', 'ALTER ROUTINE',
-				 'CREATE SCHEMA', 'ALTER SCHEMA', 'CREATE RULE', 'CREATE EXTENSION', 'ALTER EXTENSION')
+				 'CREATE SCHEMA', 'ALTER SCHEMA', 'CREATE RULE', 'CREATE EXTENSION', 'ALTER EXTENSION',
+				 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER COLLATION', 'ALTER AGGREGATE', 'ALTER OPERATOR',
+				 'ALTER SEQUENCE')
 	EXECUTE FUNCTION kpi.record_lineage();
 ALTER EVENT TRIGGER kpi_record_lineage ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER kpi_record_lineage IS 'keeps the recorded lineage in step with DDL';

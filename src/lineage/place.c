@@ -11,13 +11,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
-#include "nodes/plannodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/ruleutils.h"
 
 #include "lineage/place.h"
 
@@ -63,76 +59,6 @@ kpi_place_in_query(const Place *place, Query *query, Level *parent)
 	place->derivation->levels = lappend(place->derivation->levels, level);
 	result.level = level;
 	return result;
-}
-
-/*
- * The names of a level and those around it, as ruleutils takes them.  Only query
- * trees that the catalogs hold come here, and those are never changed.
- */
-static List *
-level_names(Level *level)
-{
-	List	   *result = NIL;
-
-	for (; level != NULL; level = level->parent)
-	{
-		if (level->names == NIL)
-		{
-			PlannedStmt *statement = makeNode(PlannedStmt);
-			List	   *names = NIL;
-			ListCell   *lc;
-
-			foreach(lc, level->query->rtable)
-			{
-				RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-
-				names = lappend(names, rte->rtekind == RTE_JOIN && rte->alias == NULL ?
-								NULL : rte->eref->aliasname);
-			}
-			statement->rtable = level->query->rtable;
-			level->names = deparse_context_for_plan_tree(statement, names);
-		}
-		result = list_concat(result, level->names);
-	}
-	return result;
-}
-
-/*
- * Does an expression pick a field of a row without a type?  ruleutils names such
- * fields with what only it knows about CTEs.
- */
-static bool
-picks_from_record(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, FieldSelect) && exprType((Node *) ((FieldSelect *) node)->arg) == RECORDOID)
-		return true;
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, picks_from_record, context, 0);
-	return expression_tree_walker(node, picks_from_record, context);
-}
-
-/*
- * An expression of a level as SQL.
- */
-char *
-kpi_place_text(Level *level, Node *expr)
-{
-	int			relations = 0;
-	ListCell   *lc;
-
-	if (picks_from_record(expr, NULL))
-		return NULL;
-	foreach(lc, level->query->rtable)
-	{
-		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-
-		if (rte->inFromCl && rte->rtekind != RTE_JOIN)
-			relations++;
-	}
-	return deparse_expression(expr, level_names(level),
-							  relations > 1 || level->parent != NULL, false);
 }
 
 /*

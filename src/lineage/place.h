@@ -54,12 +54,15 @@ typedef struct Place
 	bool		text_is_whole;	/* does it show subqueries, too? */
 } Place;
 
+/* place.c */
 extern Place kpi_place_for_purpose(const Place *place, LineageKind kind);
 extern Place kpi_place_in_query(const Place *place, Query *query, Level *parent);
 extern Place kpi_place_outside(const Place *place, Index levelsup);
-extern char *kpi_place_text(Level *level, Node *expr);
 extern void kpi_flows_from(Place *place, Oid class, Oid object, AttrNumber column);
 extern void kpi_flows_from_relation(Place *place, Oid relid, AttrNumber attnum);
 extern bool kpi_follow_once(Place *place, AttrNumber column);
+
+/* text.c */
+extern char *kpi_place_text(Level *level, Node *expr);
 
 #endif							/* KPI_LINEAGE_PLACE_H */

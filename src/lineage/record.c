@@ -38,7 +38,7 @@ typedef struct Recording
  * the plan is kept.
  */
 static bool
-concerns_lineage(const char *sql, SPIPlanPtr * plan)
+concerns_lineage(const char *sql, SPIPlanPtr *plan)
 {
 	bool		result;
 

@@ -26,7 +26,7 @@
 #include "rewrite/prs2lock.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
@@ -103,7 +103,7 @@ lock_query_relations(Node *node, ReadLocks *locks)
  * A view's or materialized view's columns.
  */
 static List *
-derive_view(Relation rel, ObjectAddress object, ReadLocks *locks)
+derive_view(Relation rel, ReadLocks *locks)
 {
 	Query	   *query;
 
@@ -117,7 +117,7 @@ derive_view(Relation rel, ObjectAddress object, ReadLocks *locks)
 			continue;
 		query = copyObject(linitial_node(Query, rule->actions));
 		(void) lock_query_relations((Node *) query, locks);
-		return kpi_derive_from_query(object, query, 0);
+		return kpi_derive_from_query(query, NIL);
 	}
 	return NIL;
 }
@@ -208,7 +208,7 @@ derive_relation(ObjectAddress object, ReadLocks *locks)
 	if (rel == NULL)
 		return NIL;
 	if (rel->rd_rel->relkind == RELKIND_VIEW || rel->rd_rel->relkind == RELKIND_MATVIEW)
-		result = derive_view(rel, object, locks);
+		result = derive_view(rel, locks);
 	else
 		result = list_concat(derive_generated(rel), derive_inherited(rel, locks));
 	table_close(rel, NoLock);
@@ -238,6 +238,7 @@ derive_function(ObjectAddress object, ReadLocks *locks)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(object.objectId));
 	Query	   *query = NULL;
+	List	   *columns = NIL;
 	TupleDesc	desc;
 	Datum		body;
 	bool		isnull;
@@ -262,7 +263,12 @@ derive_function(ObjectAddress object, ReadLocks *locks)
 	if (query == NULL)
 		return NIL;
 	(void) lock_query_relations((Node *) query, locks);
-	return kpi_derive_from_query(object, query, desc != NULL ? desc->natts : 1);
+	for (int i = 0; desc != NULL && i < desc->natts; i++)
+	{
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			columns = lappend_int(columns, i + 1);
+	}
+	return kpi_derive_from_query(query, columns);
 }
 
 /*
@@ -375,6 +381,7 @@ kpi_derive_lineage_rows(PG_FUNCTION_ARGS)
 	ObjectAddress object;
 	List	   *edges;
 	ListCell   *lc;
+	int			nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
 
 	InitMaterializedSRF(fcinfo, 0);
 	ObjectAddressSet(object, PG_GETARG_OID(0), PG_GETARG_OID(1));
@@ -399,5 +406,6 @@ kpi_derive_lineage_rows(PG_FUNCTION_ARGS)
 		values[9] = text_or_null(edge->transformation, &nulls[9]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
+	AtEOXact_GUC(true, nestlevel);
 	return (Datum) 0;
 }
