@@ -308,6 +308,7 @@ kpi_begin_plain_text(const char *search_path)
 	set_locally("intervalstyle", "postgres");
 	set_locally("extra_float_digits", "3");
 	set_locally("bytea_output", "hex");
+	set_locally("timezone", "GMT");
 	set_locally("quote_all_identifiers", "off");
 	return nestlevel;
 }
