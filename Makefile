@@ -10,7 +10,7 @@
 # make help                          lists the rest; those install what they need
 #
 # A component uses only components to its left, in C and in SQL: this list is the order of both.
-COMPONENTS = catalog scope metric measure lineage check
+COMPONENTS = catalog scope metric measure lineage picture check
 
 TASKS = check demo demo-stop bench check-core check-assert check-fuzz help
 
