@@ -16,7 +16,6 @@
  */
 #include "postgres.h"
 
-#include "access/attnum.h"
 #include "access/transam.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_class.h"
@@ -26,9 +25,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
-#include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -36,18 +33,15 @@
 #include "utils/typcache.h"
 
 #include "catalog/catalog.h"
-#include "lineage/place.h"
+#include "lineage/derive.h"
 
-static bool find_sources(Node *node, Place *place);
-static void follow_rows(Place *place, LineageKind rows_kind);
-static void follow_output(Place *place, AttrNumber column);
 
 /*
  * Is a function somebody's own, written in a language that can read tables?
  * What is written in C, PostgreSQL's own functions included, computes.
  */
-static bool
-may_read_tables(Oid funcid)
+bool
+kpi_may_read_tables(Oid funcid)
 {
 	HeapTuple	tuple;
 	bool		result;
@@ -65,21 +59,25 @@ may_read_tables(Oid funcid)
 }
 
 /*
- * Callback: a function that an expression calls gives its result's only column.
+ * Callback: a function that an expression calls gives all columns of its result.
  */
 static bool
 add_called_function(Oid funcid, void *context)
 {
-	if (may_read_tables(funcid))
-		kpi_flows_from(context, ProcedureRelationId, funcid, 1);
+	ListCell   *lc;
+
+	if (!kpi_may_read_tables(funcid))
+		return false;
+	foreach(lc, kpi_function_columns(funcid))
+		kpi_flows_from(context, ProcedureRelationId, funcid, lfirst_int(lc));
 	return false;
 }
 
 /*
  * The CTE that an entry names, and the level that defines it.
  */
-static Query *
-find_cte(Level *level, RangeTblEntry *rte, Level **definer)
+Query *
+kpi_find_cte(Level *level, RangeTblEntry *rte, Level **definer)
 {
 	ListCell   *lc;
 
@@ -109,10 +107,11 @@ output_list(Query *query)
 }
 
 /*
- * A column of a function in FROM: the function's own, and what goes into it.
+ * A column, or for 0 the rows, of a function in FROM: the function's own, and
+ * what goes into it.
  */
-static void
-follow_function_column(Place *place, RangeTblEntry *rte, AttrNumber attnum)
+void
+kpi_follow_function_column(Place *place, Place *arguments, RangeTblEntry *rte, AttrNumber attnum)
 {
 	ListCell   *lc;
 	int			before = 0;
@@ -125,14 +124,14 @@ follow_function_column(Place *place, RangeTblEntry *rte, AttrNumber attnum)
 		{
 			FuncExpr   *call = (FuncExpr *) function->funcexpr;
 
-			if (IsA(call, FuncExpr) && may_read_tables(call->funcid))
+			if (IsA(call, FuncExpr) && kpi_may_read_tables(call->funcid))
 			{
 				kpi_flows_from(place, ProcedureRelationId, call->funcid,
 							   attnum == 0 ? 0 : attnum - before);
-				(void) find_sources((Node *) call->args, place);
+				(void) kpi_find_sources((Node *) call->args, arguments);
 			}
 			else
-				(void) find_sources(function->funcexpr, place);
+				(void) kpi_find_sources(function->funcexpr, arguments);
 		}
 		before += function->funccolcount;
 	}
@@ -141,26 +140,28 @@ follow_function_column(Place *place, RangeTblEntry *rte, AttrNumber attnum)
 /*
  * A column of XMLTABLE and the like: everything that it is read with.
  */
-static void
-follow_table_function(Place *place, TableFunc *function, AttrNumber attnum)
+void
+kpi_follow_table_function(Place *place, TableFunc *function, AttrNumber attnum)
 {
 	Place		row = kpi_place_for_purpose(place, LINEAGE_FILTER);
 
-	(void) find_sources(function->docexpr, place);
-	(void) find_sources(function->rowexpr, &row);
-	(void) find_sources((Node *) function->ns_uris, &row);
+	(void) kpi_find_sources(function->docexpr, place);
+	(void) kpi_find_sources(function->rowexpr, &row);
+	(void) kpi_find_sources((Node *) function->ns_uris, &row);
 	if (attnum > 0 && attnum <= list_length(function->colexprs))
 	{
-		(void) find_sources(list_nth(function->colexprs, attnum - 1), place);
-		(void) find_sources(list_nth(function->coldefexprs, attnum - 1), place);
+		(void) kpi_find_sources(list_nth(function->colexprs, attnum - 1), place);
+		(void) kpi_find_sources(list_nth(function->coldefexprs, attnum - 1), place);
 	}
 }
 
 /*
- * The columns that SEARCH and CYCLE add to a CTE come from those that they name.
+ * The columns that SEARCH and then CYCLE add to a CTE come from those that the
+ * clause names.
  */
 static void
-follow_search_or_cycle(Place *place, RangeTblEntry *rte, Level *definer, Query *query)
+follow_search_or_cycle(Place *place, RangeTblEntry *rte, AttrNumber attnum,
+					   Level *definer, Query *query)
 {
 	ListCell   *lc;
 
@@ -172,10 +173,10 @@ follow_search_or_cycle(Place *place, RangeTblEntry *rte, Level *definer, Query *
 
 		if (strcmp(cte->ctename, rte->ctename) != 0)
 			continue;
-		if (cte->search_clause != NULL)
-			names = list_concat(names, cte->search_clause->search_col_list);
-		if (cte->cycle_clause != NULL)
-			names = list_concat(names, cte->cycle_clause->cycle_col_list);
+		if (cte->search_clause != NULL && attnum == list_length(query->targetList) + 1)
+			names = cte->search_clause->search_col_list;
+		else if (cte->cycle_clause != NULL)
+			names = cte->cycle_clause->cycle_col_list;
 		foreach(name, names)
 		{
 			int			column = 1;
@@ -187,7 +188,7 @@ follow_search_or_cycle(Place *place, RangeTblEntry *rte, Level *definer, Query *
 				{
 					Place		inside = kpi_place_in_query(place, query, definer);
 
-					follow_output(&inside, column);
+					kpi_follow_output(&inside, column);
 				}
 				column++;
 			}
@@ -249,96 +250,31 @@ follow_column(Place *place, RangeTblEntry *rte, AttrNumber attnum)
 			break;
 		case RTE_SUBQUERY:
 			inside = kpi_place_in_query(place, rte->subquery, place->level);
-			follow_output(&inside, attnum);
+			kpi_follow_output(&inside, attnum);
 			break;
 		case RTE_CTE:
-			query = find_cte(place->level, rte, &definer);
+			query = kpi_find_cte(place->level, rte, &definer);
 			inside = kpi_place_in_query(place, query, definer);
 			if (get_tle_by_resno(output_list(query), attnum) != NULL)
-				follow_output(&inside, attnum);
+				kpi_follow_output(&inside, attnum);
 			else
-				follow_search_or_cycle(place, rte, definer, query);
+				follow_search_or_cycle(place, rte, attnum, definer, query);
 			break;
 		case RTE_JOIN:
-			(void) find_sources(list_nth(rte->joinaliasvars, attnum - 1), place);
+			(void) kpi_find_sources(list_nth(rte->joinaliasvars, attnum - 1), place);
 			break;
 		case RTE_FUNCTION:
-			follow_function_column(place, rte, attnum);
+			kpi_follow_function_column(place, place, rte, attnum);
 			break;
 		case RTE_TABLEFUNC:
-			follow_table_function(place, rte->tablefunc, attnum);
+			kpi_follow_table_function(place, rte->tablefunc, attnum);
 			break;
 		case RTE_VALUES:
 			foreach(lc, rte->values_lists)
-				(void) find_sources(list_nth(lfirst(lc), attnum - 1), place);
+				(void) kpi_find_sources(list_nth(lfirst(lc), attnum - 1), place);
 			break;
 		default:
 			break;
-	}
-}
-
-/*
- * The rows that count(*) counts at a level.
- */
-static void
-follow_counted_rows(Place *place)
-{
-	ListCell   *lc;
-
-	foreach(lc, place->level->query->rtable)
-	{
-		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-
-		if (rte->inFromCl && rte->rtekind == RTE_RELATION)
-			kpi_flows_from_relation(place, rte->relid, 0);
-		else if (rte->inFromCl && rte->rtekind == RTE_SUBQUERY)
-		{
-			Place		inside = kpi_place_in_query(place, rte->subquery, place->level);
-
-			if (kpi_follow_once(&inside, THE_COUNTED_ROWS))
-				follow_counted_rows(&inside);
-		}
-		else if (rte->inFromCl && rte->rtekind == RTE_CTE)
-		{
-			Level	   *definer;
-			Query	   *query = find_cte(place->level, rte, &definer);
-			Place		inside = kpi_place_in_query(place, query, definer);
-
-			if (kpi_follow_once(&inside, THE_COUNTED_ROWS))
-				follow_counted_rows(&inside);
-		}
-		else if (rte->inFromCl && rte->rtekind == RTE_FUNCTION)
-		{
-			ListCell   *function;
-
-			foreach(function, rte->functions)
-			{
-				FuncExpr   *call = (FuncExpr *) lfirst_node(RangeTblFunction, function)->funcexpr;
-
-				if (IsA(call, FuncExpr) && may_read_tables(call->funcid))
-					kpi_flows_from(place, ProcedureRelationId, call->funcid, 0);
-			}
-		}
-	}
-}
-
-/*
- * The expressions that a sort or group clause of a query means.
- */
-static void
-follow_clause(Place *place, List *clause, LineageKind kind)
-{
-	Place		here = kpi_place_for_purpose(place, kind);
-	ListCell   *lc;
-
-	foreach(lc, clause)
-	{
-		TargetEntry *tle = get_sortgroupclause_tle(lfirst_node(SortGroupClause, lc),
-												   place->level->query->targetList);
-
-		if (place->target_column == 0)
-			here.text = kpi_place_text(place->level, (Node *) tle->expr);
-		(void) find_sources((Node *) tle->expr, &here);
 	}
 }
 
@@ -354,26 +290,26 @@ follow_aggregate(Aggref *agg, Place *place)
 	Place		order = kpi_place_for_purpose(place, LINEAGE_ORDER);
 	ListCell   *lc;
 
-	(void) find_sources((Node *) agg->aggdirectargs, place);
+	(void) kpi_find_sources((Node *) agg->aggdirectargs, place);
 	foreach(lc, agg->args)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 
 		if (!tle->resjunk)
-			(void) find_sources((Node *) tle->expr, place);
+			(void) kpi_find_sources((Node *) tle->expr, place);
 	}
 	/* WITHIN GROUP orders what it aggregates */
 	if (agg->aggkind == AGGKIND_NORMAL)
 	{
 		foreach(lc, agg->aggorder)
-			(void) find_sources((Node *) get_sortgroupclause_tle(lfirst_node(SortGroupClause, lc),
-																 agg->args)->expr, &order);
+			(void) kpi_find_sources((Node *) get_sortgroupclause_tle(lfirst_node(SortGroupClause, lc),
+																	 agg->args)->expr, &order);
 	}
-	(void) find_sources((Node *) agg->aggfilter, &filter);
+	(void) kpi_find_sources((Node *) agg->aggfilter, &filter);
 	if (agg->aggstar)
 	{
 		here = kpi_place_outside(place, agg->agglevelsup);
-		follow_counted_rows(&here);
+		kpi_follow_counted_rows(&here);
 	}
 }
 
@@ -386,20 +322,20 @@ follow_window_function(WindowFunc *function, Place *place)
 	Place		filter = kpi_place_for_purpose(place, LINEAGE_FILTER);
 	ListCell   *lc;
 
-	(void) find_sources((Node *) function->args, place);
-	(void) find_sources((Node *) function->aggfilter, &filter);
+	(void) kpi_find_sources((Node *) function->args, place);
+	(void) kpi_find_sources((Node *) function->aggfilter, &filter);
 	if (function->winstar)
-		follow_counted_rows(place);
+		kpi_follow_counted_rows(place);
 	foreach(lc, place->level->query->windowClause)
 	{
 		WindowClause *window = lfirst_node(WindowClause, lc);
 
 		if (window->winref != function->winref)
 			continue;
-		follow_clause(place, window->partitionClause, LINEAGE_GROUP);
-		follow_clause(place, window->orderClause, LINEAGE_ORDER);
-		(void) find_sources(window->startOffset, &filter);
-		(void) find_sources(window->endOffset, &filter);
+		kpi_follow_clause(place, window->partitionClause, LINEAGE_GROUP);
+		kpi_follow_clause(place, window->orderClause, LINEAGE_ORDER);
+		(void) kpi_find_sources(window->startOffset, &filter);
+		(void) kpi_find_sources(window->endOffset, &filter);
 	}
 }
 
@@ -416,7 +352,7 @@ follow_sublink(SubLink *sublink, Place *place)
 
 	inside.text_is_whole = place->text !=NULL;
 	rows = kpi_place_for_purpose(&inside, LINEAGE_FILTER);
-	(void) find_sources(sublink->testexpr, place);
+	(void) kpi_find_sources(sublink->testexpr, place);
 	if (sublink->subLinkType != EXISTS_SUBLINK)
 	{
 		ListCell   *lc;
@@ -428,17 +364,17 @@ follow_sublink(SubLink *sublink, Place *place)
 			TargetEntry *tle = lfirst_node(TargetEntry, lc);
 
 			if (!tle->resjunk)
-				follow_output(gives_value ? &inside : &rows, tle->resno);
+				kpi_follow_output(gives_value ? &inside : &rows, tle->resno);
 		}
 	}
-	follow_rows(&rows, LINEAGE_FILTER);
+	kpi_follow_rows(&rows, LINEAGE_FILTER);
 }
 
 /*
  * Walker: all that an expression is computed from flows to a place.
  */
-static bool
-find_sources(Node *node, Place *place)
+bool
+kpi_find_sources(Node *node, Place *place)
 {
 	Oid			metric;
 
@@ -460,8 +396,15 @@ find_sources(Node *node, Place *place)
 		case T_FieldSelect:
 			{
 				FieldSelect *field = (FieldSelect *) node;
+				FuncExpr   *call = (FuncExpr *) field->arg;
 				Var		   *row = (Var *) field->arg;
 				Place		here;
+
+				if (IsA(call, FuncExpr) && kpi_may_read_tables(call->funcid))
+				{
+					kpi_flows_from(place, ProcedureRelationId, call->funcid, field->fieldnum);
+					return kpi_find_sources((Node *) call->args, place);
+				}
 
 				/* a field of a whole row is that column */
 				if (!IsA(row, Var) || row->varattno != 0)
@@ -486,13 +429,13 @@ find_sources(Node *node, Place *place)
 				Place		condition = kpi_place_for_purpose(place, LINEAGE_FILTER);
 				ListCell   *lc;
 
-				(void) find_sources((Node *) choice->arg, &condition);
+				(void) kpi_find_sources((Node *) choice->arg, &condition);
 				foreach(lc, choice->args)
 				{
-					(void) find_sources((Node *) lfirst_node(CaseWhen, lc)->expr, &condition);
-					(void) find_sources((Node *) lfirst_node(CaseWhen, lc)->result, place);
+					(void) kpi_find_sources((Node *) lfirst_node(CaseWhen, lc)->expr, &condition);
+					(void) kpi_find_sources((Node *) lfirst_node(CaseWhen, lc)->result, place);
 				}
-				return find_sources((Node *) choice->defresult, place);
+				return kpi_find_sources((Node *) choice->defresult, place);
 			}
 		case T_FuncExpr:
 			if (kpi_is_marker(node, &metric))
@@ -508,31 +451,22 @@ find_sources(Node *node, Place *place)
 			break;
 	}
 	(void) check_functions_in_node(node, add_called_function, place);
-	return expression_tree_walker(node, find_sources, place);
-}
-
-/*
- * The right side of EXCEPT and INTERSECT takes rows away.
- */
-static bool
-takes_away(SetOperationStmt *operation, Node *arm)
-{
-	return operation->op != SETOP_UNION && arm == operation->rarg;
+	return expression_tree_walker(node, kpi_find_sources, place);
 }
 
 /*
  * One column of all arms of a set operation.
  */
-static void
-follow_set_column(Place *place, Node *arm, AttrNumber column)
+void
+kpi_follow_set_column(Place *place, Node *arm, AttrNumber column)
 {
 	if (IsA(arm, SetOperationStmt))
 	{
 		SetOperationStmt *operation = (SetOperationStmt *) arm;
 
-		follow_set_column(place, operation->larg, column);
-		if (!takes_away(operation, operation->rarg))
-			follow_set_column(place, operation->rarg, column);
+		kpi_follow_set_column(place, operation->larg, column);
+		if (!kpi_takes_away(operation, operation->rarg))
+			kpi_follow_set_column(place, operation->rarg, column);
 	}
 	else
 	{
@@ -540,7 +474,7 @@ follow_set_column(Place *place, Node *arm, AttrNumber column)
 									  place->level->query->rtable);
 		Place		inside = kpi_place_in_query(place, rte->subquery, place->level);
 
-		follow_output(&inside, column);
+		kpi_follow_output(&inside, column);
 	}
 }
 
@@ -564,8 +498,8 @@ text_through(Place *place, TargetEntry *tle)
 /*
  * An output column of the query at hand.
  */
-static void
-follow_output(Place *place, AttrNumber column)
+void
+kpi_follow_output(Place *place, AttrNumber column)
 {
 	Query	   *query = place->level->query;
 	Place		here = *place;
@@ -575,220 +509,14 @@ follow_output(Place *place, AttrNumber column)
 		return;
 	if (query->setOperations != NULL)
 	{
-		follow_set_column(place, query->setOperations, column);
+		kpi_follow_set_column(place, query->setOperations, column);
 		return;
 	}
 	tle = get_tle_by_resno(output_list(query), column);
 	if (tle == NULL)
 		return;
 	here.text = text_through(place, tle);
-	(void) find_sources((Node *) tle->expr, &here);
-}
-
-/*
- * What set operations do to the rows of their arms.
- */
-static void
-follow_set_rows(Place *place, Node *node, LineageKind rows_kind)
-{
-	SetOperationStmt *operation = (SetOperationStmt *) node;
-	Node	   *arms[2];
-
-	if (IsA(node, RangeTblRef))
-	{
-		RangeTblEntry *rte = rt_fetch(((RangeTblRef *) node)->rtindex,
-									  place->level->query->rtable);
-		Place		inside = kpi_place_in_query(place, rte->subquery, place->level);
-
-		follow_rows(&inside, rows_kind);
-		return;
-	}
-	arms[0] = operation->larg;
-	arms[1] = operation->rarg;
-	for (int i = 0; i < 2; i++)
-	{
-		Place		here = *place;
-
-		if (takes_away(operation, arms[i]))
-			here = kpi_place_for_purpose(place, LINEAGE_FILTER);
-		follow_set_rows(&here, arms[i], here.strict ? here.kind : rows_kind);
-
-		/* rows are compared in all their columns */
-		if (!operation->all || operation->op != SETOP_UNION)
-		{
-			here = kpi_place_for_purpose(place, operation->op == SETOP_UNION ?
-										 LINEAGE_GROUP : LINEAGE_FILTER);
-			for (int column = 1; column <= list_length(operation->colTypes); column++)
-				follow_set_column(&here, arms[i], column);
-		}
-	}
-}
-
-/*
- * The rows of one entry in FROM.
- */
-static void
-follow_entry_rows(Place *place, RangeTblEntry *rte, LineageKind rows_kind)
-{
-	Place		here = *place;
-	Place		inside;
-	Level	   *definer;
-	Query	   *query;
-
-	here.text = NULL;
-	if (!here.strict)
-		here.kind = rows_kind;
-	switch (rte->rtekind)
-	{
-		case RTE_RELATION:
-			kpi_flows_from_relation(&here, rte->relid, 0);
-			if (rte->tablesample != NULL)
-			{
-				inside = kpi_place_for_purpose(place, LINEAGE_FILTER);
-				(void) find_sources((Node *) rte->tablesample->args, &inside);
-				(void) find_sources((Node *) rte->tablesample->repeatable, &inside);
-			}
-			break;
-		case RTE_SUBQUERY:
-			inside = kpi_place_in_query(place, rte->subquery, place->level);
-			follow_rows(&inside, rows_kind);
-			break;
-		case RTE_CTE:
-			query = find_cte(place->level, rte, &definer);
-			inside = kpi_place_in_query(place, query, definer);
-			follow_rows(&inside, rows_kind);
-			break;
-		case RTE_FUNCTION:
-			here = kpi_place_for_purpose(&here, LINEAGE_JOIN);
-			follow_function_column(&here, rte, 0);
-			break;
-		case RTE_TABLEFUNC:
-			here = kpi_place_for_purpose(&here, LINEAGE_JOIN);
-			follow_table_function(&here, rte->tablefunc, 0);
-			break;
-		default:
-			break;
-	}
-}
-
-/*
- * Does a condition of FROM compare its entries with each other, or with those of
- * the query around it?
- */
-static bool
-compares_entries(Level *level, Node *condition)
-{
-	if (bms_num_members(pull_varnos(NULL, condition)) > 1)
-		return true;
-	for (int up = 1; level->parent != NULL; up++, level = level->parent)
-	{
-		if (contain_vars_of_level(condition, up))
-			return true;
-	}
-	return false;
-}
-
-/*
- * The conjuncts of a condition, each for a purpose of its own: what filters joins
- * if it compares entries of FROM.
- */
-static void
-follow_condition(Place *place, Node *condition, LineageKind kind, bool may_join)
-{
-	ListCell   *lc;
-
-	foreach(lc, make_ands_implicit((Expr *) copyObject(condition)))
-	{
-		Node	   *conjunct = lfirst(lc);
-		Place		here;
-
-		here = kpi_place_for_purpose(place, may_join && compares_entries(place->level, conjunct) ?
-									 LINEAGE_JOIN : kind);
-		here.text = kpi_place_text(place->level, conjunct);
-		(void) find_sources(conjunct, &here);
-	}
-}
-
-/*
- * FROM: the rows of its entries, and what joins and filters them.
- */
-static void
-follow_from(Place *place, Node *node, LineageKind rows_kind)
-{
-	ListCell   *lc;
-
-	if (node == NULL)
-		return;
-	if (IsA(node, RangeTblRef))
-		follow_entry_rows(place, rt_fetch(((RangeTblRef *) node)->rtindex,
-										  place->level->query->rtable), rows_kind);
-	else if (IsA(node, JoinExpr))
-	{
-		JoinExpr   *join = (JoinExpr *) node;
-
-		follow_from(place, join->larg, LINEAGE_JOIN);
-		follow_from(place, join->rarg, LINEAGE_JOIN);
-		follow_condition(place, join->quals, LINEAGE_JOIN, true);
-	}
-	else
-	{
-		FromExpr   *from = castNode(FromExpr, node);
-
-		foreach(lc, from->fromlist)
-			follow_from(place, lfirst(lc),
-						list_length(from->fromlist) > 1 ? LINEAGE_JOIN : rows_kind);
-		follow_condition(place, from->quals, LINEAGE_FILTER, true);
-	}
-}
-
-/*
- * What the query at hand does to rows.  rows_kind says how the rows of what is
- * in FROM take part: by themselves, or by meeting others.
- */
-static void
-follow_rows(Place *place, LineageKind rows_kind)
-{
-	Query	   *query = place->level->query;
-	Place		here = *place;
-	ListCell   *lc;
-
-	if (!kpi_follow_once(place, THE_ROWS))
-		return;
-	if (query->setOperations != NULL)
-		follow_set_rows(place, query->setOperations, rows_kind);
-	else
-		follow_from(place, (Node *) query->jointree, rows_kind);
-
-	follow_clause(place, query->groupClause, LINEAGE_GROUP);
-	follow_clause(place, query->distinctClause, LINEAGE_GROUP);
-	if (query->setOperations == NULL)
-		follow_clause(place, query->sortClause, LINEAGE_ORDER);
-	else
-	{
-		here = kpi_place_for_purpose(place, LINEAGE_ORDER);
-		foreach(lc, query->sortClause)
-			follow_set_column(&here, query->setOperations,
-							  get_sortgroupclause_tle(lfirst_node(SortGroupClause, lc),
-													  query->targetList)->resno);
-	}
-	if (query->havingQual != NULL)
-		follow_condition(place, query->havingQual, LINEAGE_FILTER, false);
-	here = kpi_place_for_purpose(place, LINEAGE_FILTER);
-	(void) find_sources(query->limitCount, &here);
-	(void) find_sources(query->limitOffset, &here);
-
-	/* a set-returning function in the select list makes rows for all */
-	here = kpi_place_for_purpose(place, LINEAGE_JOIN);
-	foreach(lc, query->targetList)
-	{
-		TargetEntry *tle = lfirst_node(TargetEntry, lc);
-
-		if (query->hasTargetSRFs && expression_returns_set((Node *) tle->expr))
-		{
-			here.text = kpi_place_text(place->level, (Node *) tle->expr);
-			(void) find_sources((Node *) tle->expr, &here);
-		}
-	}
+	(void) kpi_find_sources((Node *) tle->expr, &here);
 }
 
 /*
@@ -817,10 +545,10 @@ kpi_derive_from_query(Query *query, List *columns)
 	for (int i = 0; i < count; i++)
 	{
 		place.target_column = columns != NIL ? list_nth_int(columns, i) : i + 1;
-		follow_output(&place, outputs == 1 ? 1 : i + 1);
+		kpi_follow_output(&place, outputs == 1 ? 1 : i + 1);
 	}
 	place.target_column = 0;
-	follow_rows(&place, LINEAGE_VALUE);
+	kpi_follow_rows(&place, LINEAGE_VALUE);
 	return derivation.edges;
 }
 
@@ -849,6 +577,6 @@ kpi_derive_from_expr(Oid relid, AttrNumber attnum, Node *expr)
 	place = kpi_place_in_query(&root, query, NULL);
 	place.target_column = attnum;
 	place.text = kpi_place_text(place.level, expr);
-	(void) find_sources(expr, &place);
+	(void) kpi_find_sources(expr, &place);
 	return derivation.edges;
 }

@@ -230,6 +230,30 @@ function_columns(HeapTuple tuple)
 }
 
 /*
+ * The numbers of the columns of a function's result.
+ */
+List *
+kpi_function_columns(Oid funcid)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	TupleDesc	desc;
+	List	   *result = NIL;
+
+	if (!HeapTupleIsValid(tuple))
+		return NIL;
+	desc = function_columns(tuple);
+	ReleaseSysCache(tuple);
+	if (desc == NULL)
+		return list_make1_int(1);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			result = lappend_int(result, i + 1);
+	}
+	return result;
+}
+
+/*
  * A function whose body is SQL that was parsed when it was made: what its last
  * statement returns.
  */
@@ -238,8 +262,6 @@ derive_function(ObjectAddress object, ReadLocks *locks)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(object.objectId));
 	Query	   *query = NULL;
-	List	   *columns = NIL;
-	TupleDesc	desc;
 	Datum		body;
 	bool		isnull;
 
@@ -258,17 +280,11 @@ derive_function(ObjectAddress object, ReadLocks *locks)
 		if (tree != NULL && IsA(tree, Query) && ((Query *) tree)->commandType != CMD_UTILITY)
 			query = (Query *) tree;
 	}
-	desc = function_columns(tuple);
 	ReleaseSysCache(tuple);
 	if (query == NULL)
 		return NIL;
 	(void) lock_query_relations((Node *) query, locks);
-	for (int i = 0; desc != NULL && i < desc->natts; i++)
-	{
-		if (!TupleDescAttr(desc, i)->attisdropped)
-			columns = lappend_int(columns, i + 1);
-	}
-	return kpi_derive_from_query(query, columns);
+	return kpi_derive_from_query(query, kpi_function_columns(object.objectId));
 }
 
 /*
