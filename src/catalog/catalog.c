@@ -2,9 +2,9 @@
  * catalog.c
  *		Where the extension's own objects are, and how its registry is written.
  *
- * The planner hook asks for the OIDs of the marker function and of measure()
- * at every statement that could hold a measure, so they are cached for the
- * backend and looked up again after any change of a function or schema.  Both
+ * The planner hook asks for the OIDs of the marker function, of measure() and of
+ * its like at every statement that could hold a measure, so they are cached for
+ * the backend and looked up again after any change of a function or schema.  They
  * must belong to the extension: a schema of the name "kpi" that somebody else
  * made is no reason to touch anybody's query.
  *
@@ -116,6 +116,10 @@ kpi_objects(void)
 											  "metric_column", 2, marker_args);
 			found.measure = extension_function(found.namespace, extension,
 											   "measure", 1, measure_args);
+			found.numerator = extension_function(found.namespace, extension,
+												 "numerator", 1, measure_args);
+			found.denominator = extension_function(found.namespace, extension,
+												   "denominator", 1, measure_args);
 		}
 		objects = found;
 		objects_exist = OidIsValid(found.marker) && OidIsValid(found.measure);

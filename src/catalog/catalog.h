@@ -19,7 +19,19 @@ typedef struct KpiObjects
 	Oid			namespace;		/* schema kpi */
 	Oid			marker;			/* kpi.metric_column(regclass, anyelement) */
 	Oid			measure;		/* kpi.measure(anyelement) */
+	Oid			numerator;		/* kpi.numerator(anyelement) */
+	Oid			denominator;	/* kpi.denominator(anyelement) */
 } KpiObjects;
+
+/*
+ * Does a function evaluate a measure, or a part of one?
+ */
+static inline bool
+kpi_evaluates(const KpiObjects *kpi, Oid funcid)
+{
+	return funcid == kpi->measure || funcid == kpi->numerator ||
+		funcid == kpi->denominator;
+}
 
 extern const KpiObjects *kpi_objects(void);
 extern const KpiObjects *kpi_require_objects(void);

@@ -3,8 +3,9 @@
  *		Replacing one aggregate over a measure by the metric's expression.
  *
  * measure(m), and the SUM, AVG, MIN, MAX and COUNT by which BI tools say the
- * same (M8), become the metric's own aggregates, evaluated at the group at hand:
- * their columns are brought up along the measure's path, their filters are AND-ed
+ * same (M8), become the metric's own aggregates, evaluated at the group at hand;
+ * numerator(m) and denominator(m) become those of one part of a ratio.  Their
+ * columns are brought up along the measure's path, their filters are AND-ed
  * with what the caller adds, and the result is cast to the type that the parser
  * promised.
  *
@@ -35,12 +36,13 @@
 #include "errors.h"
 #include "measure/measure.h"
 #include "metric/additivity.h"
+#include "metric/ratio.h"
 
 /* How an aggregate asks for a measure */
 typedef enum Carrier
 {
 	CARRIER_NONE,				/* not at all */
-	CARRIER_MEASURE,
+	CARRIER_MEASURE,			/* or NUMERATOR, DENOMINATOR */
 	CARRIER_SUM,
 	CARRIER_COUNT,
 	CARRIER_OTHER				/* AVG, MIN, MAX */
@@ -70,7 +72,7 @@ carrier_of(Aggref *agg)
 {
 	char	   *name;
 
-	if (agg->aggfnoid == kpi_require_objects()->measure)
+	if (kpi_evaluates(kpi_require_objects(), agg->aggfnoid))
 		return CARRIER_MEASURE;
 	if (agg->aggfnoid == F_COUNT_ANY)
 		return CARRIER_COUNT;
@@ -154,6 +156,19 @@ read_argument(Node *arg)
 }
 
 /*
+ * How to ask for the value that an aggregate was to give: for the same part of a
+ * ratio, or by measure().
+ */
+static char *
+governed_call(Aggref *agg, Origin *origin)
+{
+	bool		is_ours = kpi_evaluates(kpi_require_objects(), agg->aggfnoid);
+
+	return psprintf("%s(%s)", is_ours ? get_func_name(agg->aggfnoid) : "measure",
+					quote_identifier(origin->name));
+}
+
+/*
  * Raise the error for a measure in a place of an aggregate where it means
  * nothing.
  */
@@ -161,13 +176,13 @@ static void
 report_misuse(Origin *origin, Aggref *agg)
 {
 	char	   *function = get_func_name(agg->aggfnoid);
-	char	   *measure = psprintf("measure(%s)", quote_identifier(origin->name));
+	char	   *measure = governed_call(agg, origin);
 
-	if (agg->aggfnoid == kpi_require_objects()->measure)
+	if (kpi_evaluates(kpi_require_objects(), agg->aggfnoid))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("measure \"%s\" must be the direct argument of measure()",
-						origin->name),
+				 errmsg("measure \"%s\" must be the direct argument of %s()",
+						origin->name, function),
 				 errhint("Write %s FILTER (WHERE ...) for a condition, or compute with the value of the group, as in %s * 2.",
 						 measure, measure)));
 	if (strcmp(function, "sum") == 0 || strcmp(function, "avg") == 0 ||
@@ -283,15 +298,15 @@ check_governed(Aggref *agg, Carrier carrier, CarrierArgument *arg,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("DISTINCT and ORDER BY have no meaning in %s() over measure \"%s\"",
 						function, origin->name),
-				 errhint("Write measure(%s).", quote_identifier(origin->name))));
+				 errhint("Write %s.", governed_call(agg, origin))));
 	}
 	if (origin->barrier != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("measure \"%s\" crosses %s before it is aggregated",
 						origin->name, origin->barrier),
-				 errhint("Evaluate measure(%s) with GROUP BY in the inner query.",
-						 quote_identifier(origin->name))));
+				 errhint("Evaluate %s with GROUP BY in the inner query.",
+						 governed_call(agg, origin))));
 	if (carrier == CARRIER_COUNT && !kpi_counts(definition->expr))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
@@ -334,6 +349,30 @@ statement_definition(Rewrite *rewrite, Oid metric)
 	definition = kpi_load_definition(metric);
 	rewrite->definitions = lappend(rewrite->definitions, definition);
 	return definition;
+}
+
+/*
+ * What an aggregate asks for: the metric's expression, or a part of it.
+ */
+static Node *
+asked_expression(Aggref *agg, Origin *origin, MetricDefinition *definition)
+{
+	const KpiObjects *kpi = kpi_require_objects();
+	MetricRatio *ratio;
+
+	if (agg->aggfnoid != kpi->numerator && agg->aggfnoid != kpi->denominator)
+		return definition->expr;
+	ratio = kpi_ratio_of(definition->expr);
+	if (ratio == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("metric %s is no ratio and has no %s",
+						kpi_relation_name(definition->metric),
+						get_func_name(agg->aggfnoid)),
+				 errdetail("A ratio is an average, or one expression that sums up divided by another."),
+				 errhint("Write measure(%s); kpi.is_ratio() tells which metrics are ratios.",
+						 quote_identifier(origin->name))));
+	return agg->aggfnoid == kpi->numerator ? ratio->numerator : ratio->denominator;
 }
 
 /*
@@ -584,7 +623,7 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 		if (carrier == CARRIER_MEASURE)
 			ereport(ERROR,
 					(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-					 errmsg("argument of measure() is not a measure"),
+					 errmsg("argument of %s() is not a measure", get_func_name(agg->aggfnoid)),
 					 errhint("Give it a measure column of a metric view; kpi.measures lists them.")));
 		return NULL;
 	}
@@ -600,7 +639,7 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 	bind.view = origin.view->query;
 	bind.rti = bind_metric(rewrite, bind.view, origin.tle, definition);
 	bind.origin = &origin;
-	value = bind_mutator(definition->expr, &bind);
+	value = bind_mutator(asked_expression(agg, &origin, definition), &bind);
 
 	if (may_be_absent(&origin))
 	{

@@ -5,14 +5,14 @@ RETURNS internal
 AS 'MODULE_PATHNAME', 'kpi_measure_transition'
 LANGUAGE C STABLE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION kpi.measure_transition(internal, anyelement) IS
-	'transition function of kpi.measure(): raises KP003, for a measure is replaced when a query is planned';
+	'transition function of kpi.measure(), kpi.numerator() and kpi.denominator(): raises KP003, for they are replaced when a query is planned';
 
 CREATE FUNCTION kpi.measure_final(state internal, value anyelement)
 RETURNS anyelement
 AS 'MODULE_PATHNAME', 'kpi_measure_final'
 LANGUAGE C STABLE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION kpi.measure_final(internal, anyelement) IS
-	'final function of kpi.measure(): raises KP003, on empty input too';
+	'final function of kpi.measure(), kpi.numerator() and kpi.denominator(): raises KP003, on empty input too';
 
 CREATE AGGREGATE kpi.measure(anyelement) (
 	SFUNC = kpi.measure_transition,
@@ -23,6 +23,26 @@ CREATE AGGREGATE kpi.measure(anyelement) (
 );
 COMMENT ON AGGREGATE kpi.measure(anyelement) IS
 	'the value of a measure column of a metric view for the group at hand, by its governed definition; raises KP002 where it has no meaning and KP003 where the library did not see the query';
+
+CREATE AGGREGATE kpi.numerator(anyelement) (
+	SFUNC = kpi.measure_transition,
+	STYPE = internal,
+	FINALFUNC = kpi.measure_final,
+	FINALFUNC_EXTRA,
+	PARALLEL = RESTRICTED
+);
+COMMENT ON AGGREGATE kpi.numerator(anyelement) IS
+	'the numerator, with the constant factors, of a measure that is a ratio, in the measure''s type and without its rounding, which numerator / denominator shows as a residual, as it does that of integer division; NULL where min_group_rows takes the ratio; raises KP002 for other measures and as kpi.measure() does';
+
+CREATE AGGREGATE kpi.denominator(anyelement) (
+	SFUNC = kpi.measure_transition,
+	STYPE = internal,
+	FINALFUNC = kpi.measure_final,
+	FINALFUNC_EXTRA,
+	PARALLEL = RESTRICTED
+);
+COMMENT ON AGGREGATE kpi.denominator(anyelement) IS
+	'the denominator of a measure that is a ratio, in the measure''s type; NULL where min_group_rows takes the ratio; raises KP002 for other measures and as kpi.measure() does';
 
 CREATE FUNCTION kpi.explain_measure(query text)
 RETURNS text

@@ -71,7 +71,7 @@ has_measures_walker(Node *node, const KpiObjects *kpi)
 		return false;
 	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid == kpi->marker)
 		return true;
-	if (IsA(node, Aggref) && ((Aggref *) node)->aggfnoid == kpi->measure)
+	if (IsA(node, Aggref) && kpi_evaluates(kpi, ((Aggref *) node)->aggfnoid))
 		return true;
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, has_measures_walker,
@@ -80,7 +80,7 @@ has_measures_walker(Node *node, const KpiObjects *kpi)
 }
 
 /*
- * Does a query hold a marker or measure()?
+ * Does a query hold a marker, measure() or its like?
  */
 bool
 kpi_has_measures(Query *query)
@@ -166,11 +166,12 @@ check_window_function(QueryLevel *level, WindowFunc *func)
 {
 	Origin		origin;
 
-	if (func->winfnoid == kpi_require_objects()->measure)
+	if (kpi_evaluates(kpi_require_objects(), func->winfnoid))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("OVER has no meaning in measure()"),
-				 errhint("Write sum(measure(x)) OVER (...) in a query with GROUP BY.")));
+				 errmsg("OVER has no meaning in %s()", get_func_name(func->winfnoid)),
+				 errhint("Write sum(%s(x)) OVER (...) in a query with GROUP BY.",
+						 get_func_name(func->winfnoid))));
 	if (kpi_find_measure(level, (Node *) func->args, &origin) ||
 		kpi_find_measure(level, (Node *) func->aggfilter, &origin))
 		ereport(ERROR,

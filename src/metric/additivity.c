@@ -84,8 +84,8 @@ is_named(const char *name, const char *const *names)
 /*
  * Is this the constant zero of its type?
  */
-static bool
-is_zero(Node *node)
+bool
+kpi_is_zero(Node *node)
 {
 	Const	   *con;
 	char	   *text;
@@ -143,7 +143,7 @@ max_scale(Node *expr)
 	if (IsA(expr, FuncExpr) && list_length(((FuncExpr *) expr)->args) == 1 &&
 		expr != kpi_strip_coercions(expr))
 		return max_scale(linitial(((FuncExpr *) expr)->args));
-	if (IsA(expr, CoalesceExpr) && is_zero(llast(((CoalesceExpr *) expr)->args)))
+	if (IsA(expr, CoalesceExpr) && kpi_is_zero(llast(((CoalesceExpr *) expr)->args)))
 		return max_scale(linitial(((CoalesceExpr *) expr)->args));
 	return NO_SCALE;
 }
@@ -261,7 +261,7 @@ classify(Node *node, List **args)
 				CoalesceExpr *coalesce = (CoalesceExpr *) node;
 
 				if (list_length(coalesce->args) == 2 &&
-					is_zero(lsecond(coalesce->args)))
+					kpi_is_zero(lsecond(coalesce->args)))
 				{
 					*args = list_make1(linitial(coalesce->args));
 					return CLASS_COALESCE;

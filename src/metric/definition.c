@@ -294,6 +294,14 @@ flatten_mutator(Node *node, FlattenContext *context)
 
 		if (agg->aggfnoid == kpi_require_objects()->measure)
 			return flatten_measure(agg, filter, context);
+		if (kpi_evaluates(kpi_require_objects(), agg->aggfnoid))
+			ereport(ERROR,
+					(errcode(ERRCODE_KPI_INVALID_METRIC),
+					 errmsg("definition of metric %s has %s()",
+							kpi_relation_name(context->result->metric),
+							get_func_name(agg->aggfnoid)),
+					 errdetail("A definition is made of metrics, not of the parts of a ratio."),
+					 errhint("Define the part as a metric of its own, and write measure() of that.")));
 
 		agg = (Aggref *) expression_tree_mutator(node, flatten_mutator, context);
 		agg->aggfilter = (Expr *) filter;

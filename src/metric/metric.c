@@ -52,6 +52,7 @@
 #include "metric/additivity.h"
 #include "metric/definition.h"
 #include "metric/metric.h"
+#include "metric/ratio.h"
 #include "metric/smallgroups.h"
 #include "scope/scope.h"
 
@@ -59,6 +60,7 @@ PG_FUNCTION_INFO_V1(kpi_create_metric);
 PG_FUNCTION_INFO_V1(kpi_alter_metric);
 PG_FUNCTION_INFO_V1(kpi_drop_metric);
 PG_FUNCTION_INFO_V1(kpi_metric_additivity);
+PG_FUNCTION_INFO_V1(kpi_metric_is_ratio);
 PG_FUNCTION_INFO_V1(kpi_metric_source);
 PG_FUNCTION_INFO_V1(kpi_small_group_limit);
 PG_FUNCTION_INFO_V1(kpi_forget_dropped);
@@ -608,6 +610,19 @@ kpi_metric_additivity(PG_FUNCTION_ARGS)
 	if (definition == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(kpi_additivity_name(kpi_additivity(definition->expr))));
+}
+
+/*
+ * kpi.is_ratio(regclass): has the metric a numerator and a denominator?
+ */
+Datum
+kpi_metric_is_ratio(PG_FUNCTION_ARGS)
+{
+	MetricDefinition *definition = load_or_null(PG_GETARG_OID(0));
+
+	if (definition == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_BOOL(kpi_ratio_of(definition->expr) != NULL);
 }
 
 /*

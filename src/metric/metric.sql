@@ -78,6 +78,13 @@ LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION kpi.additivity(regclass) IS
 	'how values of parts combine: count, additive, semi-additive (min, max and the like) or non-additive; NULL for what is not a metric';
 
+CREATE FUNCTION kpi.is_ratio(metric regclass)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'kpi_metric_is_ratio'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.is_ratio(regclass) IS
+	'does kpi.numerator() and kpi.denominator() take the metric: is it an average, or one expression that sums up divided by another, apart from rounding, constant factors and nullif(.., 0); NULL for what is not a metric';
+
 CREATE FUNCTION kpi.metric_source(metric regclass)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'kpi_metric_source'
