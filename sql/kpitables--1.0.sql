@@ -840,6 +840,7 @@ CREATE TABLE kpi.lineage_log (
 	role			text,
 	command			text NOT NULL,
 	change			text NOT NULL CHECK (change IN ('added', 'removed')),
+	target_id		oid,
 	target			text NOT NULL,
 	target_column	text,
 	source			text NOT NULL,
@@ -855,6 +856,7 @@ COMMENT ON COLUMN kpi.lineage_log.login IS 'the role that had logged in';
 COMMENT ON COLUMN kpi.lineage_log.role IS 'the role that it acted as';
 COMMENT ON COLUMN kpi.lineage_log.command IS 'the command that changed it';
 COMMENT ON COLUMN kpi.lineage_log.change IS 'added or removed';
+COMMENT ON COLUMN kpi.lineage_log.target_id IS 'OID of the target, then';
 COMMENT ON COLUMN kpi.lineage_log.target IS 'name of the target';
 COMMENT ON COLUMN kpi.lineage_log.target_column IS 'its column; NULL for its rows';
 COMMENT ON COLUMN kpi.lineage_log.source IS 'name of the source';
@@ -939,6 +941,14 @@ REVOKE ALL ON FUNCTION kpi.lineage_objects_of_schema(oid) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.lineage_objects_of_schema(oid) IS
 	'what a schema holds that lineage may name: names change with the schema''s';
 
+CREATE FUNCTION kpi.lock_lineage(object oid)
+RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_lock_lineage'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.lock_lineage(oid) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.lock_lineage(oid) IS
+	'let no other transaction record the lineage of an object until this one ends; raises 55P03 where one does';
+
 CREATE FUNCTION kpi.record_lineage(
 	classes oid[], objects oid[], command text, role text, nowait boolean)
 RETURNS void
@@ -946,9 +956,11 @@ LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
 	WITH object (class, object) AS MATERIALIZED (
 		SELECT DISTINCT u.class, u.object FROM unnest(classes, objects) u (class, object)
+	), locked AS MATERIALIZED (
+		SELECT o.class, o.object, kpi.lock_lineage(o.object) FROM object o
 	), derived AS MATERIALIZED (
 		SELECT DISTINCT d.*
-		  FROM object o
+		  FROM locked o
 		 CROSS JOIN LATERAL kpi.derive_lineage(o.class, o.object, nowait) d
 	), recorded AS MATERIALIZED (
 		SELECT e.*
@@ -965,11 +977,11 @@ BEGIN ATOMIC
 	), added AS (
 		INSERT INTO kpi.lineage_edge SELECT * FROM come
 	)
-	INSERT INTO kpi.lineage_log (role, command, change, target, target_column, source, source_column, kind, transformation)
-	SELECT role, command, 'removed', g.target_name, g.target_column, g.source_name, g.source_column, g.kind, g.transformation
+	INSERT INTO kpi.lineage_log (role, command, change, target_id, target, target_column, source, source_column, kind, transformation)
+	SELECT role, command, 'removed', g.target, g.target_name, g.target_column, g.source_name, g.source_column, g.kind, g.transformation
 	  FROM gone g
 	UNION ALL
-	SELECT role, command, 'added', c.target_name, c.target_column, c.source_name, c.source_column, c.kind, c.transformation
+	SELECT role, command, 'added', c.target, c.target_name, c.target_column, c.source_name, c.source_column, c.kind, c.transformation
 	  FROM come c;
 END;
 REVOKE ALL ON FUNCTION kpi.record_lineage(oid[], oid[], text, text, boolean) FROM PUBLIC;
@@ -1078,16 +1090,24 @@ CREATE FUNCTION kpi.record_lineage_of_drop(command text, role text)
 RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
-	WITH gone AS (
-		DELETE FROM kpi.lineage_edge e
-		 USING pg_catalog.pg_event_trigger_dropped_objects() d
+	WITH dropped AS MATERIALIZED (
+		SELECT d.classid, d.objid, kpi.lock_lineage(d.objid)
+		  FROM pg_catalog.pg_event_trigger_dropped_objects() d
 		 WHERE d.objsubid = 0
-		   AND ((e.target = d.objid AND e.target_class = d.classid)
-				OR (e.source = d.objid AND e.source_class = d.classid))
+		   AND d.classid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass)
+	), recorded AS MATERIALIZED (
+		SELECT e.ctid AS id, e.*
+		  FROM dropped d
+		  JOIN kpi.lineage_edge e
+			ON (e.target = d.objid AND e.target_class = d.classid)
+			OR (e.source = d.objid AND e.source_class = d.classid)
+		   FOR UPDATE OF e NOWAIT
+	), gone AS (
+		DELETE FROM kpi.lineage_edge e USING recorded r WHERE e.ctid = r.id
 		RETURNING e.*
 	)
-	INSERT INTO kpi.lineage_log (role, command, change, target, target_column, source, source_column, kind, transformation)
-	SELECT role, command, 'removed', g.target_name, g.target_column, g.source_name, g.source_column, g.kind, g.transformation
+	INSERT INTO kpi.lineage_log (role, command, change, target_id, target, target_column, source, source_column, kind, transformation)
+	SELECT role, command, 'removed', g.target, g.target_name, g.target_column, g.source_name, g.source_column, g.kind, g.transformation
 	  FROM gone g;
 END;
 REVOKE ALL ON FUNCTION kpi.record_lineage_of_drop(text, text) FROM PUBLIC;
@@ -1245,17 +1265,20 @@ COMMENT ON COLUMN kpi.lineage.kind IS 'value, filter, join, group or order';
 COMMENT ON COLUMN kpi.lineage.transformation IS 'what is done, as SQL; NULL where nothing is, and for ways of several steps';
 COMMENT ON COLUMN kpi.lineage.direct IS 'one step, or the whole way?';
 
+-- Who may read what is there under a name may see how it came to be so; not what
+-- others once had under that name.
 CREATE VIEW kpi.lineage_history WITH (security_barrier) AS
 SELECT l.changed_at, l.transaction, l.login, l.role, l.command, l.change,
 	   l.target, l.target_column, l.source, l.source_column, l.kind, l.transformation
   FROM kpi.lineage_log l
  WHERE current_setting('is_superuser') = 'on'
-	OR l.target IN (SELECT format('%I.%I', n.nspname, c.relname)
-					  FROM pg_catalog.pg_class c
-					  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-					 WHERE pg_has_role(c.relowner, 'USAGE'));
+	OR EXISTS (SELECT FROM pg_catalog.pg_class c
+				 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+				WHERE c.oid = l.target_id
+				  AND format('%I.%I', n.nspname, c.relname) = l.target
+				  AND has_any_column_privilege(c.oid, 'SELECT'));
 COMMENT ON VIEW kpi.lineage_history IS
-	'how the graph came to be as it is: all changes to superusers, those of their own relations to others';
+	'how the graph came to be as it is: all of it to superusers, to others what concerns relations that they may read, since those have their name';
 COMMENT ON COLUMN kpi.lineage_history.changed_at IS 'when it changed';
 COMMENT ON COLUMN kpi.lineage_history.transaction IS 'the transaction that changed it';
 COMMENT ON COLUMN kpi.lineage_history.login IS 'the role that had logged in';

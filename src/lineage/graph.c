@@ -288,17 +288,24 @@ tell_edge(ReturnSetInfo *rsinfo, Step *step, GraphEdge *edge, bool upstream)
 }
 
 /*
- * The relation of a name of up to three parts, or InvalidOid.
+ * The relation of a name of up to three parts, or InvalidOid.  Lineage tells no
+ * more than the catalogs, which all may read, so no privilege on the schema is
+ * asked for.
  */
 static Oid
 find_relation(List *names)
 {
-	if (list_length(names) > 3)
-		return InvalidOid;
+	Oid			namespace;
+
 	if (list_length(names) == 3 &&
-		strcmp(strVal(linitial(names)), get_database_name(MyDatabaseId)) != 0)
+		strcmp(strVal(linitial(names)), get_database_name(MyDatabaseId)) == 0)
+		names = list_copy_tail(names, 1);
+	if (list_length(names) == 1)
+		return RelnameGetRelid(strVal(linitial(names)));
+	if (list_length(names) != 2)
 		return InvalidOid;
-	return RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
+	namespace = get_namespace_oid(strVal(linitial(names)), true);
+	return OidIsValid(namespace) ? get_relname_relid(strVal(lsecond(names)), namespace) : InvalidOid;
 }
 
 /*

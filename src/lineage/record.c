@@ -11,17 +11,22 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "tcop/cmdtag.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 
 #include "catalog/catalog.h"
 
+PG_FUNCTION_INFO_V1(kpi_lock_lineage);
 PG_FUNCTION_INFO_V1(kpi_record_lineage);
 
 /* What is to be recorded */
@@ -56,6 +61,26 @@ concerns_lineage(const char *sql, SPIPlanPtr *plan)
 }
 
 /*
+ * kpi.lock_lineage(object): only one transaction at a time records an object; a
+ * second one is told by an error, and does not wait.
+ */
+Datum
+kpi_lock_lineage(PG_FUNCTION_ARGS)
+{
+	Oid			object = PG_GETARG_OID(0);
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId,
+					   get_relname_relid("lineage_edge", get_namespace_oid(KPI_SCHEMA, false)),
+					   object, 0);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("another transaction is recording lineage of the same object")));
+	PG_RETURN_VOID();
+}
+
+/*
  * Record what a command changed, with the rights of the extension's owner.
  */
 static void
@@ -72,15 +97,23 @@ record_body(void *arg)
 	int			nestlevel;
 	bool		concerned;
 
+	/* its snapshot may be older than what hangs on the object */
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the transaction is REPEATABLE READ or SERIALIZABLE")));
+
 	GetUserIdAndSecContext(&user, &sec_context);
 	kpi_become_owner();
 	nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	concerned = recording->drops ?
-		concerns_lineage("SELECT FROM pg_catalog.pg_event_trigger_dropped_objects() d"
-						 " JOIN kpi.lineage_edge e ON d.objid OPERATOR(pg_catalog.=) e.target"
-						 " OR d.objid OPERATOR(pg_catalog.=) e.source", &drops) :
+		concerns_lineage("SELECT FROM pg_catalog.pg_event_trigger_dropped_objects() AS d"
+						 " WHERE d.object_type OPERATOR(pg_catalog.=) ANY ('{view,materialized view,function}')"
+						 " OR EXISTS (SELECT FROM kpi.lineage_edge AS e WHERE e.target OPERATOR(pg_catalog.=) d.objid)"
+						 " OR EXISTS (SELECT FROM kpi.lineage_edge AS e WHERE e.source OPERATOR(pg_catalog.=) d.objid)",
+						 &drops) :
 		concerns_lineage("SELECT FROM kpi.lineage_ddl", &changes);
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
