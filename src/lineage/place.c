@@ -61,26 +61,59 @@ kpi_place_in_query(const Place *place, Query *query, Level *parent)
 	return result;
 }
 
+/* Something of a query or an object, for one purpose; padding is zero */
+typedef struct Seen
+{
+	Query	   *query;
+	ObjectAddress object;
+	AttrNumber	column;
+	AttrNumber	target_column;
+	LineageKind kind;
+	bool		strict;
+} Seen;
+
+/*
+ * Note what is wanted of a query or an object; false if it was already.
+ */
+static bool
+first_time(Place *place, Query *query, ObjectAddress object, AttrNumber column)
+{
+	Derivation *derivation = place->derivation;
+	Seen		key;
+	bool		found;
+
+	if (derivation->seen == NULL)
+	{
+		HASHCTL		control = {0};
+
+		control.keysize = control.entrysize = sizeof(Seen);
+		control.hcxt = CurrentMemoryContext;
+		derivation->seen = hash_create("kpitables derivation", 128, &control,
+									   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	memset(&key, 0, sizeof(key));
+	key.query = query;
+	key.object = object;
+	key.column = column;
+	key.target_column = place->target_column;
+	key.kind = place->kind;
+	key.strict = query != NULL && place->strict;
+	(void) hash_search(derivation->seen, &key, HASH_ENTER, &found);
+	return !found;
+}
+
 /*
  * Record that something flows to a place.
  */
 void
 kpi_flows_from(Place *place, Oid class, Oid object, AttrNumber column)
 {
-	LineageEdge *edge;
-	ListCell   *lc;
+	LineageEdge *edge = palloc0(sizeof(LineageEdge));
 
-	foreach(lc, place->derivation->edges)
-	{
-		edge = lfirst(lc);
-		if (edge->target_column == place->target_column && edge->kind == place->kind &&
-			edge->source.objectId == object && edge->source.objectSubId == column &&
-			edge->source.classId == class)
-			return;
-	}
-	edge = palloc0(sizeof(LineageEdge));
-	edge->target_column = place->target_column;
 	ObjectAddressSubSet(edge->source, class, object, column);
+	if (!first_time(place, NULL, edge->source, column))
+		return;
+	edge->target_column = place->target_column;
 	edge->kind = place->kind;
 	edge->transformation = place->text ? pstrdup(place->text) : NULL;
 	place->derivation->edges = lappend(place->derivation->edges, edge);
@@ -100,30 +133,12 @@ kpi_flows_from_relation(Place *place, Oid relid, AttrNumber attnum)
 }
 
 /*
- * Note that something is followed; false if it was already.
+ * Note that something of the query at hand is followed; false if it was already.
  */
 bool
 kpi_follow_once(Place *place, AttrNumber column)
 {
-	Followed   *found;
-	ListCell   *lc;
-
-	foreach(lc, place->derivation->followed)
-	{
-		found = lfirst(lc);
-		if (found->query == place->level->query && found->column == column &&
-			found->target_column == place->target_column &&
-			found->kind == place->kind && found->strict == place->strict)
-			return false;
-	}
-	found = palloc(sizeof(Followed));
-	found->query = place->level->query;
-	found->column = column;
-	found->target_column = place->target_column;
-	found->kind = place->kind;
-	found->strict = place->strict;
-	place->derivation->followed = lappend(place->derivation->followed, found);
-	return true;
+	return first_time(place, place->level->query, InvalidObjectAddress, column);
 }
 
 /*

@@ -7,6 +7,8 @@
 #ifndef KPI_LINEAGE_PLACE_H
 #define KPI_LINEAGE_PLACE_H
 
+#include "utils/hsearch.h"
+
 #include "lineage/lineage.h"
 
 /* A query and the queries around it, which its outer references mean */
@@ -21,21 +23,11 @@ typedef struct Level
 #define THE_ROWS			0
 #define THE_COUNTED_ROWS	(-1)
 
-/* What was followed already, for one purpose */
-typedef struct Followed
-{
-	Query	   *query;
-	AttrNumber	column;
-	AttrNumber	target_column;
-	LineageKind kind;
-	bool		strict;
-} Followed;
-
 /* The lineage of one object on its way */
 typedef struct Derivation
 {
 	List	   *edges;			/* of LineageEdge * */
-	List	   *followed;		/* of Followed * */
+	HTAB	   *seen;			/* what was followed or found already */
 	List	   *levels;			/* of Level * */
 } Derivation;
 
