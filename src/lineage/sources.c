@@ -340,7 +340,8 @@ kpi_lineage_object_name(ObjectAddress object)
 
 /*
  * The name of a column, as it is; NULL for the rows of an object.  A function
- * whose result is no row has one column, called as the function.
+ * whose result is no row has one column, called as its only OUT parameter or else
+ * as the function.
  */
 char *
 kpi_lineage_column_name(ObjectAddress object)
@@ -361,7 +362,11 @@ kpi_lineage_column_name(ObjectAddress object)
 	if (desc != NULL && object.objectSubId <= desc->natts)
 		result = pstrdup(NameStr(TupleDescAttr(desc, object.objectSubId - 1)->attname));
 	else
-		result = pstrdup(NameStr(((Form_pg_proc) GETSTRUCT(tuple))->proname));
+	{
+		result = get_func_result_name(object.objectId);
+		if (result == NULL)
+			result = pstrdup(NameStr(((Form_pg_proc) GETSTRUCT(tuple))->proname));
+	}
 	ReleaseSysCache(tuple);
 	return result;
 }
