@@ -10,9 +10,9 @@
 # make help                          lists the rest; those install what they need
 #
 # A component uses only components to its left, in C and in SQL: this list is the order of both.
-COMPONENTS = catalog scope metric measure lineage picture check
+COMPONENTS = catalog scope metric measure lineage picture load check
 
-TASKS = check demo demo-stop bench check-core check-assert check-fuzz help
+TASKS = check demo demo-stop bench check-core check-assert check-fuzz check-loads help
 
 ifneq ($(filter $(TASKS),$(MAKECMDGOALS)),)
 
@@ -24,6 +24,7 @@ bench:        ; @test/bench/run
 check-core:   ; @test/core
 check-assert: ; @test/assert
 check-fuzz:   ; @test/fuzz/run
+check-loads:  ; @test/loads
 help:
 	@echo 'make                   build'
 	@echo 'make install           install'
@@ -34,6 +35,7 @@ help:
 	@echo 'make bench             speed against hand-written SQL'
 	@echo 'make check-core        the regression tests of PostgreSQL itself with kpitables loaded (long)'
 	@echo 'make check-fuzz         random measure queries against hand-written SQL (long)'
+	@echo 'make check-loads        100,000 loads by 8 writers, and 25 crashes (long)'
 	@echo 'make check-assert      the tests on a PostgreSQL with assertions, and under valgrind (long)'
 
 $(filter-out $(TASKS),$(MAKECMDGOALS)):

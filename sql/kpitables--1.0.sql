@@ -165,6 +165,13 @@ SUPPORT kpi.in_scope_support;
 COMMENT ON FUNCTION kpi.in_scope(text, anyelement) IS
 	'is a key of the dimension in the scope of the current user? NULL keys are in full scope only; raises 42704 for a dimension that does not exist';
 
+CREATE FUNCTION kpi.scope_holds(dimension text, members text[])
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'kpi_scope_holds'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.scope_holds(text, text[]) IS
+	'are all of some keys of a dimension, written as text, in the scope of the current user? Unknown (NULL) keys are in full scope only; false where that cannot be told';
+
 CREATE FUNCTION kpi.within_scopes()
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'kpi_within_scopes'
@@ -886,7 +893,7 @@ CREATE FUNCTION kpi.derive_lineage(
 	OUT kind text, OUT transformation text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_derive_lineage_rows'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION kpi.derive_lineage(oid, oid, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.derive_lineage(oid, oid, boolean) IS
 	'the edges into a relation or function, from its stored query; none for what has no query, is temporary or is part of PostgreSQL or kpitables; with nowait raises 55P03 where a relation that it reads is being changed';
@@ -1035,6 +1042,14 @@ REVOKE ALL ON FUNCTION kpi.record_lineage_around(oid[], oid[], text, text) FROM 
 COMMENT ON FUNCTION kpi.record_lineage_around(oid[], oid[], text, text) IS
 	'record the lineage of some objects and of what hangs on them';
 
+CREATE FUNCTION kpi.changes_lineage(command pg_ddl_command)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'kpi_changes_lineage'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.changes_lineage(pg_ddl_command) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.changes_lineage(pg_ddl_command) IS
+	'can a command change columns, their names or what they come from? Most of ALTER TABLE cannot';
+
 -- Most DDL is about what has no lineage and is not read by anything that has.
 -- The objects pass through an array so that the planner expects few of them.
 CREATE VIEW kpi.lineage_ddl AS
@@ -1042,6 +1057,7 @@ WITH reported (class, object) AS (
 	SELECT d.classid, d.objid
 	  FROM pg_catalog.pg_event_trigger_ddl_commands() d
 	 WHERE d.schema_name IS DISTINCT FROM 'pg_temp'
+	   AND kpi.changes_lineage(d.command)
 	UNION ALL
 	SELECT 'pg_catalog.pg_class'::regclass, w.ev_class
 	  FROM pg_catalog.pg_event_trigger_ddl_commands() d
@@ -1209,7 +1225,7 @@ CREATE FUNCTION kpi.upstream(
 	OUT kind text, OUT transformation text, OUT path text[])
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_upstream'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 50;
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 50;
 COMMENT ON FUNCTION kpi.upstream(text) IS
 	'all edges that lead to a relation, a column ("schema.relation.column") or a function ("schema.function(types)"), nearest first; path is the way from it to the edge''s source; raises 42P01, 42703 or 42883 for what does not exist';
 
@@ -1221,7 +1237,7 @@ CREATE FUNCTION kpi.downstream(
 	OUT kind text, OUT transformation text, OUT path text[])
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_downstream'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 50;
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 50;
 COMMENT ON FUNCTION kpi.downstream(text) IS
 	'all edges that lead away from a relation, a column ("schema.relation.column") or a function ("schema.function(types)"), nearest first; path is the way from it to the edge''s target; raises 42P01, 42703 or 42883 for what does not exist';
 
@@ -1231,7 +1247,7 @@ CREATE FUNCTION kpi.transitive_lineage(
 	OUT kind text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_transitive_lineage'
-LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1000;
+LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1000;
 COMMENT ON FUNCTION kpi.transitive_lineage() IS
 	'for each column of a metric or metric view, what it comes from in the end through at least one view or metric between them; the kind is value where values flow all the way, else the first other kind on the way';
 
@@ -1241,7 +1257,7 @@ CREATE FUNCTION kpi.lineage_edges(
 	OUT kind text, OUT transformation text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_lineage_edges'
-LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1000;
+LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1000;
 COMMENT ON FUNCTION kpi.lineage_edges() IS
 	'the graph as it is: the direct edges';
 
@@ -1306,7 +1322,7 @@ CREATE FUNCTION kpi.impact(
 	object text,
 	OUT kind text, OUT name text, OUT columns text[], OUT owner name, OUT depth integer, OUT how text[])
 RETURNS SETOF record
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
 	WITH it AS MATERIALIZED (
 		SELECT * FROM kpi.lineage_object_id($1)
@@ -1614,6 +1630,427 @@ AS 'MODULE_PATHNAME', 'kpi_lineage_svg'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION kpi.lineage_svg(text) IS
 	'what an object comes from and what depends on it, as an SVG drawing: sources at the left, dependents at the right; the object is a relation, a column or a function, as for kpi.upstream()';
+-- load, explaining a change: which members of a dimension moved a metric between two periods
+
+CREATE FUNCTION kpi.compare_periods(
+	metric regclass,
+	before daterange,
+	after daterange,
+	by text,
+	metric_view regclass DEFAULT NULL,
+	OUT member text,
+	OUT is_total boolean,
+	OUT value_before numeric,
+	OUT numerator_before numeric,
+	OUT denominator_before numeric,
+	OUT value_after numeric,
+	OUT numerator_after numeric,
+	OUT denominator_after numeric,
+	OUT suppressed boolean,
+	OUT loads bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kpi_compare_periods'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.compare_periods(regclass, daterange, daterange, text, regclass) IS
+	'the governed values of a metric in two periods, for each member of a dimension and in total, with the parts of a ratio: what kpi.explain_change() computes from';
+
+-- With w the share of a member in the denominator, r its ratio and R that of the
+-- total, each before (0) and after (1):
+--		rate effect = (r1 - r0) * (w0 + w1) / 2
+--		mix effect  = (w1 - w0) * ((r0 + r1) / 2 - (R0 + R1) / 2)
+-- E. M. Kitagawa, Components of a Difference Between Two Rates, Journal of the
+-- American Statistical Association 50 (1955), pp. 1168-1194, with the mean of both
+-- periods as weights; R, which adds up to nothing over all members, makes growth
+-- of a member below the average lower the ratio.  Their sum is
+--		w1 * r1 - w0 * r0 - (w1 - w0) * (R0 + R1) / 2
+-- where w * r is the member's numerator over the total denominator, so it holds
+-- for a member without a denominator, too, and all of that is mix.  Each is
+-- written as one division, which keeps at least 16 digits.
+CREATE FUNCTION kpi.explain_change(
+	metric regclass,
+	before daterange,
+	after daterange,
+	by text,
+	metric_view regclass DEFAULT NULL,
+	OUT member text,
+	OUT is_total boolean,
+	OUT value_before numeric,
+	OUT value_after numeric,
+	OUT change numeric,
+	OUT rate_effect numeric,
+	OUT mix_effect numeric,
+	OUT loads bigint)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH kind AS MATERIALIZED (
+		SELECT kpi.additivity(metric) IN ('count', 'additive') AS sums_up,
+			   kpi.is_ratio(metric) AS is_ratio
+	), part AS (
+		SELECT p.member,
+			   p.is_total,
+			   p.value_before AS v0,
+			   p.value_after AS v1,
+			   coalesce(p.numerator_before, 0) AS n0,
+			   coalesce(p.numerator_after, 0) AS n1,
+			   coalesce(p.denominator_before, 0) AS d0,
+			   coalesce(p.denominator_after, 0) AS d1,
+			   max(p.numerator_before) FILTER (WHERE p.is_total) OVER () AS tn0,
+			   max(p.numerator_after) FILTER (WHERE p.is_total) OVER () AS tn1,
+			   nullif(max(p.denominator_before) FILTER (WHERE p.is_total) OVER (), 0) AS td0,
+			   nullif(max(p.denominator_after) FILTER (WHERE p.is_total) OVER (), 0) AS td1,
+			   p.suppressed,
+			   bool_or(p.suppressed) OVER () AS some_suppressed,
+			   p.loads
+		  FROM kpi.compare_periods(metric, before, after, by, metric_view) p
+	), effect AS (
+		SELECT p.*,
+			   CASE WHEN NOT p.suppressed
+					THEN (2 * (p.n1 * p.td0 - p.n0 * p.td1) * p.td0 * p.td1
+						  - (p.d1 * p.td0 - p.d0 * p.td1) * (p.tn0 * p.td1 + p.tn1 * p.td0))
+						 / (2 * p.td0 * p.td0 * p.td1 * p.td1) END AS both_effects,
+			   CASE WHEN p.suppressed OR p.td0 IS NULL OR p.td1 IS NULL THEN NULL
+					WHEN p.d0 = 0 OR p.d1 = 0 THEN 0
+					ELSE (p.n1 * p.d0 - p.n0 * p.d1) * (p.d0 * p.td1 + p.d1 * p.td0)
+						 / (2 * p.d0 * p.d1 * p.td0 * p.td1) END AS rate
+		  FROM part p
+	), explained AS (
+		SELECT e.*,
+			   CASE WHEN NOT e.is_total THEN e.rate
+					WHEN NOT e.some_suppressed
+					THEN sum(e.rate) FILTER (WHERE NOT e.is_total) OVER () END AS rate_effect,
+			   CASE WHEN NOT e.is_total THEN e.both_effects - e.rate
+					WHEN NOT e.some_suppressed
+					THEN sum(e.both_effects - e.rate) FILTER (WHERE NOT e.is_total) OVER () END AS mix_effect
+		  FROM effect e
+	), changed AS (
+		SELECT x.*,
+			   CASE WHEN k.sums_up THEN coalesce(x.v1, 0) - coalesce(x.v0, 0)
+					WHEN k.is_ratio AND NOT x.is_total THEN x.both_effects
+					ELSE x.v1 - x.v0 END AS change
+		  FROM explained x
+		 CROSS JOIN kind k
+	)
+	SELECT c.member, c.is_total, c.v0, c.v1, c.change, c.rate_effect, c.mix_effect, c.loads
+	  FROM changed c
+	 ORDER BY c.is_total, abs(c.change) DESC NULLS LAST, c.member;
+END;
+COMMENT ON FUNCTION kpi.explain_change(regclass, daterange, daterange, text, regclass) IS
+	'how much each member of a dimension contributed to the change of a metric between two periods, greatest first, then the total: for counts and sums the difference, which adds up to the total''s; for a ratio what its own ratio (rate_effect) and its share in the denominator (mix_effect) moved the total by; for other metrics the difference, which need not add up; a total that the definition rounds, and a member whose value is NULL because it adds NULL to a number, leave a residual; loads are those recorded in between that the current user may see';
+-- load: which statement changed the data behind a metric
+
+CREATE TABLE kpi.track_registry (
+	relid		regclass PRIMARY KEY,
+	time_column	text,
+	tracked_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
+	verified_at	timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+REVOKE ALL ON kpi.track_registry FROM PUBLIC;
+COMMENT ON TABLE kpi.track_registry IS
+	'tables whose changes of data are recorded; write by kpi.track()';
+COMMENT ON COLUMN kpi.track_registry.relid IS 'the table';
+COMMENT ON COLUMN kpi.track_registry.time_column IS 'the column whose touched range is recorded; NULL for none';
+COMMENT ON COLUMN kpi.track_registry.tracked_at IS 'since when the table is tracked';
+COMMENT ON COLUMN kpi.track_registry.verified_at IS
+	'when kpi.track() was last called: kpi.check() tells of what no trigger saw after it';
+SELECT pg_catalog.pg_extension_config_dump('kpi.track_registry', '');
+
+-- Rows are only ever appended, by kpi.record_change() and the event triggers.  The
+-- dump leaves out tables that are gone: their numbers mean others elsewhere.
+CREATE TABLE kpi.data_change_log (
+	relation			regclass NOT NULL,
+	relation_name		text NOT NULL,
+	changed_at			timestamptz NOT NULL,
+	transaction			xid8 NOT NULL,
+	login				text NOT NULL,
+	role				text NOT NULL,
+	application_name	text NOT NULL,
+	client_address		inet,
+	command				text,
+	operation			text NOT NULL,
+	rows				bigint,
+	touched_from		timestamp,
+	touched_to			timestamp,
+	members				jsonb
+);
+CREATE INDEX data_change_log_changed_at ON kpi.data_change_log (changed_at);
+REVOKE ALL ON kpi.data_change_log FROM PUBLIC;
+COMMENT ON TABLE kpi.data_change_log IS
+	'one row for each statement that changed a tracked table; read kpi.data_change';
+COMMENT ON INDEX kpi.data_change_log_changed_at IS 'the changes of some time';
+COMMENT ON COLUMN kpi.data_change_log.relation IS 'the table that the statement named';
+COMMENT ON COLUMN kpi.data_change_log.relation_name IS 'as it was called then';
+COMMENT ON COLUMN kpi.data_change_log.changed_at IS 'when the statement ended';
+COMMENT ON COLUMN kpi.data_change_log.transaction IS 'the transaction that it was part of';
+COMMENT ON COLUMN kpi.data_change_log.login IS 'the role that was logged in, as it was called then';
+COMMENT ON COLUMN kpi.data_change_log.role IS 'the role whose rights were in force when the statement ended';
+COMMENT ON COLUMN kpi.data_change_log.application_name IS 'what the client called itself';
+COMMENT ON COLUMN kpi.data_change_log.client_address IS 'where it came from; NULL for a socket of the machine';
+COMMENT ON COLUMN kpi.data_change_log.command IS 'the command that the client sent; NULL at the end of a transaction and in background processes';
+COMMENT ON COLUMN kpi.data_change_log.operation IS 'what happened to the table';
+COMMENT ON COLUMN kpi.data_change_log.rows IS 'how many rows were touched; NULL where nobody counted';
+COMMENT ON COLUMN kpi.data_change_log.touched_from IS 'the earliest time among them, in UTC where the column is a timestamptz';
+COMMENT ON COLUMN kpi.data_change_log.touched_to IS 'the latest time among them';
+COMMENT ON COLUMN kpi.data_change_log.members IS 'for each dimension that scoped the table, the keys among them, if few';
+SELECT pg_catalog.pg_extension_config_dump('kpi.data_change_log',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relation)');
+
+CREATE FUNCTION kpi.record_change()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'kpi_record_change'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.record_change() IS
+	'statement trigger on tracked tables and their partitions: one row of kpi.data_change for each statement that changed rows; logical replication fires no statement triggers';
+
+CREATE FUNCTION kpi.track(relation regclass, time_column text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_track'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.track(regclass, text) IS
+	'record each statement that changes a table or its partitions, with the touched range of a column of type date, timestamp or timestamptz; again: change that column, put the triggers right, and take what no trigger saw as known; only the owner may';
+
+CREATE FUNCTION kpi.untrack(relation regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'kpi_untrack'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.untrack(regclass) IS
+	'no longer record changes of a table; what was recorded stays; raises 42704 where it is not tracked';
+
+CREATE FUNCTION kpi.relation_family(relation regclass)
+RETURNS SETOF regclass
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH RECURSIVE above (relid) AS (
+		SELECT relation::oid
+		UNION
+		SELECT i.inhparent
+		  FROM above
+		  JOIN pg_catalog.pg_inherits i ON i.inhrelid = above.relid
+	), below (relid) AS (
+		SELECT relation::oid
+		UNION
+		SELECT i.inhrelid
+		  FROM below
+		  JOIN pg_catalog.pg_inherits i ON i.inhparent = below.relid
+	)
+	SELECT above.relid::regclass FROM above
+	UNION
+	SELECT below.relid::regclass FROM below;
+END;
+COMMENT ON FUNCTION kpi.relation_family(regclass) IS
+	'a table, its partitions and children, and the tables that it is a partition or child of, at any depth';
+
+-- PostgreSQL collects no transition tables where a row goes to a foreign table: what
+-- is above a foreign partition cannot have triggers.
+CREATE VIEW kpi.track_repairs AS
+WITH RECURSIVE family (relid) AS (
+	SELECT t.relid::oid FROM kpi.track_registry t
+	UNION
+	SELECT i.inhrelid
+	  FROM family f
+	  JOIN pg_catalog.pg_inherits i ON i.inhparent = f.relid
+), beyond (relid) AS (
+	SELECT c.oid FROM family f JOIN pg_catalog.pg_class c ON c.oid = f.relid AND c.relkind = 'f'
+	UNION
+	SELECT i.inhparent
+	  FROM beyond b
+	  JOIN pg_catalog.pg_inherits i ON i.inhrelid = b.relid
+), wanted (relid) AS (
+	SELECT f.relid FROM family f JOIN pg_catalog.pg_class c ON c.oid = f.relid
+	EXCEPT
+	SELECT b.relid FROM beyond b
+), present AS (
+	SELECT g.tgrelid AS relid,
+		   count(*) FILTER (WHERE g.tgenabled = 'A' AND g.tgqual IS NULL AND g.tgattr::text = ''
+							  AND (g.tgname, g.tgtype) IN (('kpi_track_insert', 4), ('kpi_track_delete', 8),
+														   ('kpi_track_update', 16), ('kpi_track_truncate', 32))) AS good
+	  FROM pg_catalog.pg_depend d
+	  JOIN pg_catalog.pg_trigger g ON g.oid = d.objid
+	 WHERE d.classid = 'pg_catalog.pg_trigger'::regclass
+	   AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+	   AND d.refobjid = 'kpi.record_change()'::regprocedure
+	 GROUP BY g.tgrelid
+)
+SELECT coalesce(w.relid, p.relid)::regclass AS relation,
+	   w.relid IS NOT NULL AS wanted
+  FROM wanted w
+  FULL JOIN present p ON p.relid = w.relid
+ WHERE w.relid IS NULL OR p.good IS DISTINCT FROM 4;
+REVOKE ALL ON kpi.track_repairs FROM PUBLIC;
+COMMENT ON VIEW kpi.track_repairs IS 'tables whose triggers that record changes are not as they should be';
+COMMENT ON COLUMN kpi.track_repairs.relation IS 'the table';
+COMMENT ON COLUMN kpi.track_repairs.wanted IS 'should it have them?';
+
+CREATE FUNCTION kpi.follow_tracked()
+RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'kpi_follow_tracked'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.follow_tracked() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.follow_tracked() IS
+	'event trigger: partitions that come to a tracked table are tracked, those that go are not, and what no trigger sees is recorded';
+
+CREATE EVENT TRIGGER kpi_follow_tracked ON ddl_command_end
+	WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE SCHEMA')
+	EXECUTE FUNCTION kpi.follow_tracked();
+ALTER EVENT TRIGGER kpi_follow_tracked ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER kpi_follow_tracked IS
+	'partitions that come to a tracked table are tracked, and those that go are not';
+
+CREATE EVENT TRIGGER kpi_follow_rewritten ON table_rewrite
+	EXECUTE FUNCTION kpi.follow_tracked();
+ALTER EVENT TRIGGER kpi_follow_rewritten ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER kpi_follow_rewritten IS
+	'values of a tracked table that change with the type of a column are recorded';
+
+CREATE EVENT TRIGGER kpi_follow_dropped ON sql_drop
+	EXECUTE FUNCTION kpi.follow_tracked();
+ALTER EVENT TRIGGER kpi_follow_dropped ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER kpi_follow_dropped IS
+	'tables that are dropped are tracked no longer';
+
+-- Who may know of a change: the table's owner, whoever may read all its rows, and
+-- whoever may read at least those that were touched.
+CREATE VIEW kpi.data_change WITH (security_barrier) AS
+SELECT l.relation,
+	   l.relation_name,
+	   l.changed_at,
+	   l.transaction,
+	   l.login,
+	   l.role,
+	   l.application_name,
+	   l.client_address,
+	   l.command,
+	   l.operation,
+	   l.rows,
+	   l.touched_from,
+	   l.touched_to,
+	   l.members
+  FROM kpi.data_change_log l
+  LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation
+ WHERE CASE
+		 WHEN EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = current_user AND r.rolsuper) THEN true
+		 WHEN c.oid IS NULL THEN false
+		 WHEN pg_has_role(c.relowner, 'USAGE') THEN true
+		 WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN false
+		 WHEN NOT row_security_active(c.oid) THEN true
+		 ELSE (SELECT bool_or(y.polname = 'kpi_open')
+					  AND bool_and(CASE
+									 WHEN y.polname = 'kpi_open' THEN true
+									 WHEN starts_with(y.polname::text, 'kpi_scope_')
+									 THEN kpi.scope_holds(substr(y.polname::text, 11),
+														  CASE WHEN l.members ? substr(y.polname::text, 11)
+															   THEN ARRAY(SELECT jsonb_array_elements_text(l.members -> substr(y.polname::text, 11)))
+														  END)
+									 ELSE false
+								   END)
+				 FROM pg_catalog.pg_policy y
+				WHERE y.polrelid = c.oid)
+	   END;
+COMMENT ON VIEW kpi.data_change IS
+	'changes of tracked tables, one row a statement, of the tables that the current user owns or may read; of tables that obey scopes, those whose rows are all within the user''s; of dropped tables, for superusers only';
+COMMENT ON COLUMN kpi.data_change.relation IS 'the table that the statement named';
+COMMENT ON COLUMN kpi.data_change.relation_name IS 'as it was called then';
+COMMENT ON COLUMN kpi.data_change.changed_at IS 'when the statement ended';
+COMMENT ON COLUMN kpi.data_change.transaction IS 'the transaction that it was part of';
+COMMENT ON COLUMN kpi.data_change.login IS 'the role that was logged in, as it was called then';
+COMMENT ON COLUMN kpi.data_change.role IS
+	'the role whose rights were in force when the statement ended: for what a foreign key cascades, that of the statement that set it off';
+COMMENT ON COLUMN kpi.data_change.application_name IS 'what the client called itself';
+COMMENT ON COLUMN kpi.data_change.client_address IS 'where it came from; NULL for a socket of the machine';
+COMMENT ON COLUMN kpi.data_change.command IS
+	'the command that the client sent, such as COPY, MERGE or CALL; NULL at the end of a transaction and in background processes';
+COMMENT ON COLUMN kpi.data_change.operation IS
+	'INSERT, UPDATE, DELETE, TRUNCATE; or what no trigger sees: ATTACH PARTITION, DETACH PARTITION, DROP PARTITION, INHERIT, NO INHERIT, ALTER TABLE (rewritten with other values), TRIGGERS DISABLED';
+COMMENT ON COLUMN kpi.data_change.rows IS 'how many rows were touched; NULL where nobody counted';
+COMMENT ON COLUMN kpi.data_change.touched_from IS
+	'the earliest value of the time column among them, in UTC where it is a timestamptz; NULL if unknown';
+COMMENT ON COLUMN kpi.data_change.touched_to IS 'the latest value of the time column among them; NULL if unknown';
+COMMENT ON COLUMN kpi.data_change.members IS
+	'for each dimension that scoped the table, the keys among the rows of before and after, if at most 16';
+REVOKE ALL ON kpi.data_change FROM PUBLIC;
+GRANT SELECT ON kpi.data_change TO PUBLIC;
+
+CREATE FUNCTION kpi.loads(
+	object text,
+	since timestamptz DEFAULT NULL,
+	touching daterange DEFAULT NULL,
+	OUT relation regclass, OUT relation_name text, OUT changed_at timestamptz, OUT transaction xid8,
+	OUT login text, OUT role text, OUT application_name text, OUT client_address inet,
+	OUT command text, OUT operation text, OUT rows bigint,
+	OUT touched_from timestamp, OUT touched_to timestamp, OUT members jsonb)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH source (relid) AS (
+		SELECT i.relid
+		  FROM kpi.upstream(object) u
+		 CROSS JOIN LATERAL kpi.lineage_object_id(u.source) i
+		UNION
+		SELECT i.relid FROM kpi.lineage_object_id(object) i
+	), family (relid) AS MATERIALIZED (
+		SELECT DISTINCT f.relid
+		  FROM source s
+		 CROSS JOIN LATERAL kpi.relation_family(s.relid) f (relid)
+	)
+	SELECT d.relation, d.relation_name, d.changed_at, d.transaction, d.login, d.role,
+		   d.application_name, d.client_address, d.command, d.operation, d.rows,
+		   d.touched_from, d.touched_to, d.members
+	  FROM kpi.data_change d
+	 WHERE d.relation IN (SELECT f.relid FROM family f)
+	   AND (loads.since IS NULL OR d.changed_at >= loads.since)
+	   AND (loads.touching IS NULL OR d.touched_from IS NULL
+			OR daterange(d.touched_from::date, d.touched_to::date, '[]') && loads.touching)
+	 ORDER BY d.changed_at;
+END;
+COMMENT ON FUNCTION kpi.loads(text, timestamptz, daterange) IS
+	'changes of the tracked tables behind a metric, metric view, view, table or column, through its lineage: since some moment, and those that touched days of a range, in UTC where the time is a timestamptz, or may have';
+-- openlineage_loads: recorded changes of data as events of OpenLineage
+
+CREATE FUNCTION kpi.openlineage_loads(
+	object text,
+	since timestamptz DEFAULT NULL,
+	namespace text DEFAULT NULL)
+RETURNS SETOF jsonb
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH load AS (
+		SELECT l.changed_at, l.operation, l.rows, l.login, l.command,
+			   concat_ws('.', current_database(), n.nspname, c.relname) AS dataset,
+			   encode(sha256(convert_to(concat_ws('/', l.relation::oid, l.transaction, l.operation,
+												  extract(epoch FROM l.changed_at)), 'UTF8')), 'hex') AS hash,
+			   coalesce(openlineage_loads.namespace, kpi.openlineage_namespace()) AS place,
+			   kpi.openlineage_producer() AS producer
+		  FROM kpi.loads(openlineage_loads.object, openlineage_loads.since) l
+		  JOIN pg_catalog.pg_class c ON c.oid = l.relation
+		  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	)
+	SELECT jsonb_strip_nulls(jsonb_build_object(
+			   'eventType', 'COMPLETE',
+			   'eventTime', l.changed_at,
+			   'producer', l.producer,
+			   'schemaURL', 'https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent',
+			   'run', jsonb_build_object('runId', left(l.hash, 32)::uuid),
+			   'job', jsonb_build_object(
+				   'namespace', l.place,
+				   'name', concat_ws('.', l.dataset, l.operation),
+				   'facets', jsonb_build_object(
+					   'jobType', kpi.openlineage_facet(l.producer, '2-0-4/JobTypeJobFacet',
+						   jsonb_build_object('processingType', 'BATCH', 'integration', 'KPITABLES', 'jobType', l.command)),
+					   'ownership', kpi.openlineage_facet(l.producer, '1-0-1/OwnershipJobFacet',
+						   jsonb_build_object('owners', jsonb_build_array(
+							   jsonb_build_object('name', 'role:' || l.login)))))),
+			   'inputs', '[]'::jsonb,
+			   'outputs', jsonb_build_array(jsonb_build_object(
+				   'namespace', l.place,
+				   'name', l.dataset,
+				   'outputFacets', jsonb_build_object(
+					   'outputStatistics', kpi.openlineage_facet(l.producer, '1-0-2/OutputStatisticsOutputDatasetFacet',
+						   CASE WHEN l.rows IS NOT NULL THEN jsonb_build_object('rowCount', l.rows) END))))))
+	  FROM load l
+	 ORDER BY l.changed_at, l.hash;
+END;
+COMMENT ON FUNCTION kpi.openlineage_loads(text, timestamptz, text) IS
+	'one OpenLineage RunEvent for each row of kpi.loads(object, since): the job is a kind of change of a table, its owner the role that was logged in, its output the table with the number of rows; the namespace is postgres://host:port of the connection unless given';
 -- check: what has come out of step, or out of the reach of scopes
 
 -- Reads every role's scopes and every view's path, so it is for DBAs: nobody but
@@ -1655,6 +2092,19 @@ BEGIN ATOMIC
 		  FROM kpi.dimension_registry d
 		  LEFT JOIN pg_catalog.pg_class v ON v.oid = d.relid
 		 WHERE d.relid IS NOT NULL
+	), tracked AS (						-- tables whose changes are recorded, partitions included
+		SELECT t.relid, t.time_column, t.verified_at, f.relid AS member, c.relkind, c.relpersistence, y.has_time,
+			   format('SELECT kpi.track(%L%s)', t.relid, CASE WHEN y.has_time THEN ', ' || quote_literal(t.time_column) END) AS remedy
+		  FROM kpi.track_registry t
+		 CROSS JOIN LATERAL kpi.relation_and_children(t.relid) f (relid)
+		  JOIN pg_catalog.pg_class c ON c.oid = f.relid
+		 CROSS JOIN LATERAL (
+				SELECT CASE WHEN t.time_column IS NOT NULL
+							THEN EXISTS (SELECT FROM pg_catalog.pg_attribute a
+										   JOIN pg_catalog.pg_type b ON b.oid = a.atttypid
+										  WHERE a.attrelid = t.relid AND a.attname = t.time_column AND NOT a.attisdropped
+											AND coalesce(nullif(b.typbasetype, 0), b.oid)
+												IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)) END AS has_time) y
 	), finding (severity, object, problem, remedy) AS (
 		SELECT 'error', guarded::text, 'row security is disabled',
 			   format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', guarded)
@@ -1744,7 +2194,8 @@ BEGIN ATOMIC
 			   format('ALTER EVENT TRIGGER %I ENABLE ALWAYS', e.evtname)
 		  FROM pg_catalog.pg_event_trigger e
 		 WHERE e.evtname IN ('kpi_forget_dropped', 'kpi_protect_partitions',
-							 'kpi_record_lineage', 'kpi_record_lineage_drop')
+							 'kpi_record_lineage', 'kpi_record_lineage_drop',
+							 'kpi_follow_tracked', 'kpi_follow_rewritten', 'kpi_follow_dropped')
 		   AND e.evtenabled <> 'A'
 		UNION ALL
 		SELECT 'warning', 'lineage', format('%s at %s was not recorded: %s', s.command, s.marked_at, s.problem),
@@ -1792,6 +2243,44 @@ BEGIN ATOMIC
 		  FROM kpi.metric_registry r
 		  JOIN pg_catalog.pg_class c ON c.oid = r.relid
 		 WHERE kpi.small_group_limit(r.relid) <> r.min_group_rows
+		UNION ALL
+		SELECT 'error', t.member::text, 'triggers that record changes of data are missing or do not always fire', t.remedy
+		  FROM tracked t
+		  JOIN kpi.track_repairs g ON g.relation = t.member AND g.wanted
+		UNION ALL
+		SELECT 'error', t.relid::text,
+			   format('%s below it is a foreign table: statements that name a table above it are not recorded', t.member),
+			   format('ALTER TABLE %s DETACH PARTITION %s', i.inhparent::regclass, t.member)
+		  FROM tracked t
+		  JOIN pg_catalog.pg_inherits i ON i.inhrelid = t.member
+		 WHERE t.relkind = 'f'
+		UNION ALL
+		SELECT 'warning', t.member::text,
+			   format('%s at %s: no trigger saw which rows that changed', l.operation, l.changed_at), t.remedy
+		  FROM tracked t
+		  JOIN kpi.data_change_log l ON l.relation = t.member AND l.changed_at > t.verified_at
+		 WHERE l.rows IS NULL AND l.operation <> 'TRUNCATE'
+		UNION ALL
+		SELECT 'error', t.relid::text,
+			   format('its time column "%s" is gone or holds no time: what changes touched is not recorded', t.time_column), t.remedy
+		  FROM tracked t
+		 WHERE NOT t.has_time
+		UNION ALL
+		SELECT 'warning', t.member::text,
+			   format('subscription "%s" writes to it: logical replication fires no statement triggers', u.subname), NULL
+		  FROM tracked t
+		  JOIN pg_catalog.pg_subscription_rel s ON s.srrelid = t.member
+		  JOIN pg_catalog.pg_subscription u ON u.oid = s.srsubid
+		UNION ALL
+		SELECT 'warning', t.member::text, 'it is unlogged: a crash empties it, and nothing records that',
+			   format('ALTER TABLE %s SET LOGGED', t.member)
+		  FROM tracked t
+		 WHERE t.relpersistence = 'u'
+		UNION ALL
+		SELECT 'error', t.relid::text, 'a tracked table is gone',
+			   format('DELETE FROM kpi.track_registry WHERE relid = %L', t.relid::oid)
+		  FROM kpi.track_registry t
+		 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.relid)
 	)
 	SELECT DISTINCT f.severity, f.object, f.problem, f.remedy
 	  FROM finding f

@@ -29,6 +29,7 @@ _PG_init(void)
 	kpi_catalog_init();
 	kpi_scope_init();
 	kpi_measure_init();
+	kpi_load_init();
 
 	MarkGUCPrefixReserved("kpitables");
 }

@@ -16,4 +16,7 @@ extern void kpi_scope_init(void);
 /* measure/measure.c */
 extern void kpi_measure_init(void);
 
+/* load/track.c */
+extern void kpi_load_init(void);
+
 #endif							/* KPITABLES_H */

@@ -39,6 +39,19 @@ BEGIN ATOMIC
 		  FROM kpi.dimension_registry d
 		  LEFT JOIN pg_catalog.pg_class v ON v.oid = d.relid
 		 WHERE d.relid IS NOT NULL
+	), tracked AS (						-- tables whose changes are recorded, partitions included
+		SELECT t.relid, t.time_column, t.verified_at, f.relid AS member, c.relkind, c.relpersistence, y.has_time,
+			   format('SELECT kpi.track(%L%s)', t.relid, CASE WHEN y.has_time THEN ', ' || quote_literal(t.time_column) END) AS remedy
+		  FROM kpi.track_registry t
+		 CROSS JOIN LATERAL kpi.relation_and_children(t.relid) f (relid)
+		  JOIN pg_catalog.pg_class c ON c.oid = f.relid
+		 CROSS JOIN LATERAL (
+				SELECT CASE WHEN t.time_column IS NOT NULL
+							THEN EXISTS (SELECT FROM pg_catalog.pg_attribute a
+										   JOIN pg_catalog.pg_type b ON b.oid = a.atttypid
+										  WHERE a.attrelid = t.relid AND a.attname = t.time_column AND NOT a.attisdropped
+											AND coalesce(nullif(b.typbasetype, 0), b.oid)
+												IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)) END AS has_time) y
 	), finding (severity, object, problem, remedy) AS (
 		SELECT 'error', guarded::text, 'row security is disabled',
 			   format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', guarded)
@@ -128,7 +141,8 @@ BEGIN ATOMIC
 			   format('ALTER EVENT TRIGGER %I ENABLE ALWAYS', e.evtname)
 		  FROM pg_catalog.pg_event_trigger e
 		 WHERE e.evtname IN ('kpi_forget_dropped', 'kpi_protect_partitions',
-							 'kpi_record_lineage', 'kpi_record_lineage_drop')
+							 'kpi_record_lineage', 'kpi_record_lineage_drop',
+							 'kpi_follow_tracked', 'kpi_follow_rewritten', 'kpi_follow_dropped')
 		   AND e.evtenabled <> 'A'
 		UNION ALL
 		SELECT 'warning', 'lineage', format('%s at %s was not recorded: %s', s.command, s.marked_at, s.problem),
@@ -176,6 +190,44 @@ BEGIN ATOMIC
 		  FROM kpi.metric_registry r
 		  JOIN pg_catalog.pg_class c ON c.oid = r.relid
 		 WHERE kpi.small_group_limit(r.relid) <> r.min_group_rows
+		UNION ALL
+		SELECT 'error', t.member::text, 'triggers that record changes of data are missing or do not always fire', t.remedy
+		  FROM tracked t
+		  JOIN kpi.track_repairs g ON g.relation = t.member AND g.wanted
+		UNION ALL
+		SELECT 'error', t.relid::text,
+			   format('%s below it is a foreign table: statements that name a table above it are not recorded', t.member),
+			   format('ALTER TABLE %s DETACH PARTITION %s', i.inhparent::regclass, t.member)
+		  FROM tracked t
+		  JOIN pg_catalog.pg_inherits i ON i.inhrelid = t.member
+		 WHERE t.relkind = 'f'
+		UNION ALL
+		SELECT 'warning', t.member::text,
+			   format('%s at %s: no trigger saw which rows that changed', l.operation, l.changed_at), t.remedy
+		  FROM tracked t
+		  JOIN kpi.data_change_log l ON l.relation = t.member AND l.changed_at > t.verified_at
+		 WHERE l.rows IS NULL AND l.operation <> 'TRUNCATE'
+		UNION ALL
+		SELECT 'error', t.relid::text,
+			   format('its time column "%s" is gone or holds no time: what changes touched is not recorded', t.time_column), t.remedy
+		  FROM tracked t
+		 WHERE NOT t.has_time
+		UNION ALL
+		SELECT 'warning', t.member::text,
+			   format('subscription "%s" writes to it: logical replication fires no statement triggers', u.subname), NULL
+		  FROM tracked t
+		  JOIN pg_catalog.pg_subscription_rel s ON s.srrelid = t.member
+		  JOIN pg_catalog.pg_subscription u ON u.oid = s.srsubid
+		UNION ALL
+		SELECT 'warning', t.member::text, 'it is unlogged: a crash empties it, and nothing records that',
+			   format('ALTER TABLE %s SET LOGGED', t.member)
+		  FROM tracked t
+		 WHERE t.relpersistence = 'u'
+		UNION ALL
+		SELECT 'error', t.relid::text, 'a tracked table is gone',
+			   format('DELETE FROM kpi.track_registry WHERE relid = %L', t.relid::oid)
+		  FROM kpi.track_registry t
+		 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.relid)
 	)
 	SELECT DISTINCT f.severity, f.object, f.problem, f.remedy
 	  FROM finding f

@@ -84,7 +84,7 @@ CREATE FUNCTION kpi.derive_lineage(
 	OUT kind text, OUT transformation text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_derive_lineage_rows'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION kpi.derive_lineage(oid, oid, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.derive_lineage(oid, oid, boolean) IS
 	'the edges into a relation or function, from its stored query; none for what has no query, is temporary or is part of PostgreSQL or kpitables; with nowait raises 55P03 where a relation that it reads is being changed';
@@ -233,6 +233,14 @@ REVOKE ALL ON FUNCTION kpi.record_lineage_around(oid[], oid[], text, text) FROM 
 COMMENT ON FUNCTION kpi.record_lineage_around(oid[], oid[], text, text) IS
 	'record the lineage of some objects and of what hangs on them';
 
+CREATE FUNCTION kpi.changes_lineage(command pg_ddl_command)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'kpi_changes_lineage'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.changes_lineage(pg_ddl_command) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.changes_lineage(pg_ddl_command) IS
+	'can a command change columns, their names or what they come from? Most of ALTER TABLE cannot';
+
 -- Most DDL is about what has no lineage and is not read by anything that has.
 -- The objects pass through an array so that the planner expects few of them.
 CREATE VIEW kpi.lineage_ddl AS
@@ -240,6 +248,7 @@ WITH reported (class, object) AS (
 	SELECT d.classid, d.objid
 	  FROM pg_catalog.pg_event_trigger_ddl_commands() d
 	 WHERE d.schema_name IS DISTINCT FROM 'pg_temp'
+	   AND kpi.changes_lineage(d.command)
 	UNION ALL
 	SELECT 'pg_catalog.pg_class'::regclass, w.ev_class
 	  FROM pg_catalog.pg_event_trigger_ddl_commands() d
@@ -407,7 +416,7 @@ CREATE FUNCTION kpi.upstream(
 	OUT kind text, OUT transformation text, OUT path text[])
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_upstream'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 50;
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 50;
 COMMENT ON FUNCTION kpi.upstream(text) IS
 	'all edges that lead to a relation, a column ("schema.relation.column") or a function ("schema.function(types)"), nearest first; path is the way from it to the edge''s source; raises 42P01, 42703 or 42883 for what does not exist';
 
@@ -419,7 +428,7 @@ CREATE FUNCTION kpi.downstream(
 	OUT kind text, OUT transformation text, OUT path text[])
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_downstream'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 50;
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 50;
 COMMENT ON FUNCTION kpi.downstream(text) IS
 	'all edges that lead away from a relation, a column ("schema.relation.column") or a function ("schema.function(types)"), nearest first; path is the way from it to the edge''s target; raises 42P01, 42703 or 42883 for what does not exist';
 
@@ -429,7 +438,7 @@ CREATE FUNCTION kpi.transitive_lineage(
 	OUT kind text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_transitive_lineage'
-LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1000;
+LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1000;
 COMMENT ON FUNCTION kpi.transitive_lineage() IS
 	'for each column of a metric or metric view, what it comes from in the end through at least one view or metric between them; the kind is value where values flow all the way, else the first other kind on the way';
 
@@ -439,7 +448,7 @@ CREATE FUNCTION kpi.lineage_edges(
 	OUT kind text, OUT transformation text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_lineage_edges'
-LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1000;
+LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1000;
 COMMENT ON FUNCTION kpi.lineage_edges() IS
 	'the graph as it is: the direct edges';
 
@@ -504,7 +513,7 @@ CREATE FUNCTION kpi.impact(
 	object text,
 	OUT kind text, OUT name text, OUT columns text[], OUT owner name, OUT depth integer, OUT how text[])
 RETURNS SETOF record
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
 	WITH it AS MATERIALIZED (
 		SELECT * FROM kpi.lineage_object_id($1)

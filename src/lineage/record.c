@@ -20,12 +20,14 @@
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "tcop/cmdtag.h"
+#include "tcop/deparse_utility.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "catalog/catalog.h"
 
+PG_FUNCTION_INFO_V1(kpi_changes_lineage);
 PG_FUNCTION_INFO_V1(kpi_lock_lineage);
 PG_FUNCTION_INFO_V1(kpi_record_lineage);
 
@@ -58,6 +60,46 @@ concerns_lineage(const char *sql, SPIPlanPtr *plan)
 	result = SPI_processed > 0;
 	SPI_freetuptable(SPI_tuptable);
 	return result;
+}
+
+/*
+ * kpi.changes_lineage(pg_ddl_command): can a command change what columns there
+ * are, what they are called, or what they come from?  Most of ALTER TABLE cannot.
+ */
+Datum
+kpi_changes_lineage(PG_FUNCTION_ARGS)
+{
+	CollectedCommand *command = (CollectedCommand *) PG_GETARG_POINTER(0);
+	ListCell   *lc;
+
+	if (command->type != SCT_AlterTable)
+		PG_RETURN_BOOL(true);
+	foreach(lc, command->d.alterTable.subcmds)
+	{
+		Node	   *subcommand = ((CollectedATSubcmd *) lfirst(lc))->parsetree;
+
+		switch (castNode(AlterTableCmd, subcommand)->subtype)
+		{
+			case AT_AddColumn:
+			case AT_AddColumnRecurse:
+			case AT_AddColumnToView:
+			case AT_DropColumn:
+			case AT_DropColumnRecurse:
+			case AT_DropExpression:
+			case AT_AlterColumnType:
+			case AT_AddInherit:
+			case AT_DropInherit:
+			case AT_AddOf:
+			case AT_DropOf:
+			case AT_AttachPartition:
+			case AT_DetachPartition:
+			case AT_DetachPartitionFinalize:
+				PG_RETURN_BOOL(true);
+			default:
+				break;
+		}
+	}
+	PG_RETURN_BOOL(false);
 }
 
 /*

@@ -59,6 +59,7 @@
 
 PG_FUNCTION_INFO_V1(kpi_in_scope);
 PG_FUNCTION_INFO_V1(kpi_in_scope_support);
+PG_FUNCTION_INFO_V1(kpi_scope_holds);
 
 /* What a user sees of a dimension until some moment */
 typedef struct ScopeStep
@@ -445,6 +446,24 @@ array_holds(ArrayType *array, Datum value, TypeCacheEntry *type, Oid collation)
 }
 
 /*
+ * What a scope gives at the time of the statement, or NULL.
+ */
+static ScopeStep *
+step_in_force(Scope *scope)
+{
+	ListCell   *lc;
+
+	foreach(lc, scope->steps)
+	{
+		ScopeStep  *step = lfirst(lc);
+
+		if (step->until > GetCurrentStatementStartTimestamp())
+			return step;
+	}
+	return NULL;
+}
+
+/*
  * kpi.in_scope(dimension, key), where the planner did not replace it
  */
 Datum
@@ -452,7 +471,7 @@ kpi_in_scope(PG_FUNCTION_ARGS)
 {
 	TypeCacheEntry *type = (TypeCacheEntry *) fcinfo->flinfo->fn_extra;
 	Scope	   *scope;
-	ListCell   *lc;
+	ScopeStep  *step;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -472,20 +491,76 @@ kpi_in_scope(PG_FUNCTION_ARGS)
 		fcinfo->flinfo->fn_extra = type;
 	}
 
-	foreach(lc, scope->steps)
-	{
-		ScopeStep  *step = lfirst(lc);
+	step = step_in_force(scope);
+	if (step == NULL || step->full)
+		PG_RETURN_BOOL(step != NULL);
+	if (step->keys == NULL || PG_ARGISNULL(1))
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(array_holds(step->keys, PG_GETARG_DATUM(1), type, PG_GET_COLLATION()));
+}
 
-		if (step->until <= GetCurrentStatementStartTimestamp())
-			continue;
-		if (step->full)
-			PG_RETURN_BOOL(true);
-		if (step->keys == NULL || PG_ARGISNULL(1))
-			PG_RETURN_BOOL(false);
-		PG_RETURN_BOOL(array_holds(step->keys, PG_GETARG_DATUM(1), type,
-								   PG_GET_COLLATION()));
+/* What kpi.scope_holds() is asked, and its answer */
+typedef struct HoldsRequest
+{
+	char	   *dimension;
+	ArrayType  *members;		/* or NULL */
+	bool		result;
+}			HoldsRequest;
+
+/*
+ * Body of kpi_scope_holds().
+ */
+static void
+holds_body(void *arg)
+{
+	HoldsRequest *request = arg;
+	Scope	   *scope = current_scope(request->dimension);
+	ScopeStep  *step = step_in_force(scope);
+	TypeCacheEntry *type = lookup_type_cache(scope->type, TYPECACHE_EQ_OPR_FINFO);
+	Oid			input;
+	Oid			ioparam;
+	Datum	   *elems;
+	bool	   *nulls;
+	int			count;
+
+	if (step == NULL || step->full || request->members == NULL || step->keys == NULL)
+	{
+		request->result = step != NULL && step->full;
+		return;
 	}
-	PG_RETURN_BOOL(false);
+
+	getTypeInputInfo(scope->type, &input, &ioparam);
+	deconstruct_array(request->members, TEXTOID, -1, false, TYPALIGN_INT,
+					  &elems, &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i] ||
+			!array_holds(step->keys,
+						 OidInputFunctionCall(input, TextDatumGetCString(elems[i]), ioparam, -1),
+						 type, type->typcollation))
+			return;
+	}
+	request->result = true;
+}
+
+/*
+ * kpi.scope_holds(dimension, members): are all of some keys, written as text, in
+ * the scope of the current user?  Those that are not known, NULL keys among them,
+ * are in full scope only.  What cannot be told, as of a dimension that is gone or
+ * has another type by now, is not.
+ */
+Datum
+kpi_scope_holds(PG_FUNCTION_ARGS)
+{
+	HoldsRequest request = {0};
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_BOOL(false);
+	request.dimension = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	request.members = PG_ARGISNULL(1) ? NULL : PG_GETARG_ARRAYTYPE_P(1);
+	if (kpi_run_guarded(holds_body, &request) != NULL)
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(request.result);
 }
 
 /*

@@ -145,6 +145,13 @@ SUPPORT kpi.in_scope_support;
 COMMENT ON FUNCTION kpi.in_scope(text, anyelement) IS
 	'is a key of the dimension in the scope of the current user? NULL keys are in full scope only; raises 42704 for a dimension that does not exist';
 
+CREATE FUNCTION kpi.scope_holds(dimension text, members text[])
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'kpi_scope_holds'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.scope_holds(text, text[]) IS
+	'are all of some keys of a dimension, written as text, in the scope of the current user? Unknown (NULL) keys are in full scope only; false where that cannot be told';
+
 CREATE FUNCTION kpi.within_scopes()
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'kpi_within_scopes'

@@ -1,0 +1,272 @@
+/*
+ * triggers.c
+ *		The triggers by which changes of a tracked table are recorded.
+ *
+ * There are four, one an event, for a trigger with transition tables has one
+ * event.  They fire always, that is also where session_replication_role is
+ * "replica".  They are made, enabled and dropped by SQL commands as the current
+ * user, so that privileges and dependencies work as for anybody.
+ *
+ * PostgreSQL fires the triggers of the table that a statement names, so each
+ * partition and child has its own.  It refuses to collect transition tables where
+ * a row goes to a foreign table, so what is above a foreign partition has none:
+ * better a change that is not recorded, of which kpi.check() tells, than one that
+ * fails.
+ *
+ * src/load/triggers.c
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "catalog/catalog.h"
+#include "catalog/utility.h"
+#include "load/load.h"
+
+/* Are we making or dropping triggers? */
+static bool repairing = false;
+
+/* What a trigger is */
+typedef struct TrackTrigger
+{
+	const char *name;
+	const char *event;
+	const char *referencing;
+	int16		type;
+	bool		old_rows;
+	bool		new_rows;
+} TrackTrigger;
+
+static const TrackTrigger track_triggers[] = {
+	{"kpi_track_insert", "INSERT", " REFERENCING NEW TABLE AS new_rows",
+	TRIGGER_TYPE_INSERT, false, true},
+	{"kpi_track_update", "UPDATE", " REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
+	TRIGGER_TYPE_UPDATE, true, true},
+	{"kpi_track_delete", "DELETE", " REFERENCING OLD TABLE AS old_rows",
+	TRIGGER_TYPE_DELETE, true, false},
+	{"kpi_track_truncate", "TRUNCATE", "",
+	TRIGGER_TYPE_TRUNCATE, false, false},
+};
+
+/*
+ * Is a trigger, which calls kpi.record_change(), as we make it?  It is a statement
+ * trigger after one event: these are the types without any other bit.
+ */
+bool
+kpi_is_track_trigger(const Trigger *trigger)
+{
+	for (int i = 0; i < lengthof(track_triggers); i++)
+	{
+		const TrackTrigger *ours = &track_triggers[i];
+
+		if (trigger->tgtype == ours->type)
+			return strcmp(trigger->tgname, ours->name) == 0 &&
+				(trigger->tgoldtable != NULL) == ours->old_rows &&
+				(trigger->tgnewtable != NULL) == ours->new_rows;
+	}
+	return false;
+}
+
+/*
+ * The OID of kpi.record_change().
+ */
+static Oid
+record_function(void)
+{
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum("record_change"),
+						   PointerGetDatum(buildoidvector(NULL, 0)),
+						   ObjectIdGetDatum(kpi_require_objects()->namespace));
+}
+
+/*
+ * The names of a table's triggers that call kpi.record_change(): all, or those
+ * that do not always fire.
+ */
+static List *
+list_triggers(Oid relid, bool all)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	Oid			function = record_function();
+	List	   *result = NIL;
+
+	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (trigger->tgfoid == function &&
+			(all || trigger->tgenabled != TRIGGER_FIRES_ALWAYS))
+			result = lappend(result, pstrdup(trigger->tgname));
+	}
+	table_close(rel, NoLock);
+	return result;
+}
+
+/*
+ * Are there triggers at a table that do not always fire?
+ */
+bool
+kpi_has_disabled_track_triggers(Oid relid)
+{
+	return list_triggers(relid, false) != NIL;
+}
+
+/*
+ * Give a table the triggers, or put right those that it has.
+ */
+static void
+make_triggers(Oid relid)
+{
+	char	   *table = kpi_relation_name(relid);
+	StringInfoData enable;
+
+	initStringInfo(&enable);
+	for (int i = 0; i < lengthof(track_triggers); i++)
+	{
+		const TrackTrigger *ours = &track_triggers[i];
+
+		kpi_run_utility(psprintf("CREATE OR REPLACE TRIGGER %s AFTER %s ON %s%s"
+								 " FOR EACH STATEMENT EXECUTE FUNCTION " KPI_SCHEMA ".record_change()",
+								 ours->name, ours->event, table, ours->referencing));
+		appendStringInfo(&enable, "%s ENABLE ALWAYS TRIGGER %s", i > 0 ? "," : "", ours->name);
+	}
+	kpi_run_utility(psprintf("ALTER TABLE ONLY %s%s", table, enable.data));
+}
+
+/*
+ * Take the triggers from a table.
+ */
+static void
+drop_triggers(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, list_triggers(relid, true))
+		kpi_run_utility(psprintf("DROP TRIGGER %s ON %s", quote_identifier(lfirst(lc)),
+								 kpi_relation_name(relid)));
+}
+
+/*
+ * OIDs as an SQL array.
+ */
+static Datum
+oid_array(List *oids)
+{
+	Datum	   *elems = palloc(sizeof(Datum) * (list_length(oids) + 1));
+	int			count = 0;
+	ListCell   *lc;
+
+	foreach(lc, oids)
+		elems[count++] = ObjectIdGetDatum(lfirst_oid(lc));
+	return PointerGetDatum(construct_array(elems, count, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+}
+
+/*
+ * Ask with the rights of the extension's owner for rows of two columns, which are
+ * passed by value and are not null.
+ */
+List *
+kpi_load_rows(const char *sql, int nargs, Oid *argtypes, Datum *values)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *result = NIL;
+	Oid			user;
+	int			sec_context;
+	int			nestlevel;
+
+	GetUserIdAndSecContext(&user, &sec_context);
+	kpi_become_owner();
+	nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(sql, nargs, argtypes, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read tracked tables");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+		LoadRow    *row = palloc(sizeof(LoadRow));
+		bool		isnull;
+
+		row->first = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+		row->second = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
+		result = lappend(result, row);
+		MemoryContextSwitchTo(old);
+	}
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	AtEOXact_GUC(true, nestlevel);
+	SetUserIdAndSecContext(user, sec_context);
+	return result;
+}
+
+/*
+ * Those of some tables, their partitions and what they are below of whose triggers
+ * are not as they should be, and whether they should have any.
+ */
+static List *
+find_repairs(List *relids)
+{
+	Oid			argtypes[] = {OIDARRAYOID};
+	Datum		values[] = {oid_array(relids)};
+
+	return kpi_load_rows("SELECT g.relation::oid, g.wanted FROM kpi.track_repairs g"
+						 " WHERE g.relation IN (SELECT f.relid FROM unnest($1) AS r (relid)"
+						 "  CROSS JOIN LATERAL kpi.relation_family(r.relid) AS f (relid))",
+						 1, argtypes, values);
+}
+
+/*
+ * Give and take triggers among some tables and their families, as far as the user
+ * owns them.
+ */
+void
+kpi_repair_triggers(List *relids)
+{
+	ListCell   *lc;
+
+	repairing = true;
+	PG_TRY();
+	{
+		foreach(lc, find_repairs(relids))
+		{
+			LoadRow    *row = lfirst(lc);
+			Oid			relid = DatumGetObjectId(row->first);
+
+			if (!pg_class_ownercheck(relid, GetUserId()))
+				continue;
+			if (DatumGetBool(row->second))
+				make_triggers(relid);
+			else
+			{
+				drop_triggers(relid);
+				kpi_record_unseen(relid, "TRIGGERS DISABLED");
+			}
+		}
+	}
+	PG_FINALLY();
+	{
+		repairing = false;
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Are we making or dropping triggers?  Such commands need no following.
+ */
+bool
+kpi_repairing_triggers(void)
+{
+	return repairing;
+}
