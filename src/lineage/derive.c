@@ -371,6 +371,42 @@ follow_sublink(SubLink *sublink, Place *place)
 }
 
 /*
+ * The entry whose whole row an expression is, perhaps handed on by subqueries, or
+ * NULL; the place moves to the level of the entry.
+ */
+static RangeTblEntry *
+find_whole_row(Place *place, Node *node)
+{
+	for (;;)
+	{
+		Var		   *var = (Var *) node;
+		RangeTblEntry *rte;
+		Level	   *definer;
+		Query	   *query;
+		TargetEntry *tle;
+
+		if (!IsA(var, Var))
+			return NULL;
+		*place = kpi_place_outside(place, var->varlevelsup);
+		definer = place->level;
+		rte = rt_fetch(var->varno, definer->query->rtable);
+		if (var->varattno == 0)
+			return rte;
+		if (rte->rtekind == RTE_SUBQUERY)
+			query = rte->subquery;
+		else if (rte->rtekind == RTE_CTE && !rte->self_reference)
+			query = kpi_find_cte(definer, rte, &definer);
+		else
+			return NULL;
+		tle = get_tle_by_resno(output_list(query), var->varattno);
+		if (query->setOperations != NULL || tle == NULL)
+			return NULL;
+		*place = kpi_place_in_query(place, query, definer);
+		node = (Node *) tle->expr;
+	}
+}
+
+/*
  * Walker: all that an expression is computed from flows to a place.
  */
 bool
@@ -397,8 +433,8 @@ kpi_find_sources(Node *node, Place *place)
 			{
 				FieldSelect *field = (FieldSelect *) node;
 				FuncExpr   *call = (FuncExpr *) field->arg;
-				Var		   *row = (Var *) field->arg;
-				Place		here;
+				RangeTblEntry *rte;
+				Place		here = *place;
 
 				if (IsA(call, FuncExpr) && kpi_may_read_tables(call->funcid))
 				{
@@ -407,11 +443,10 @@ kpi_find_sources(Node *node, Place *place)
 				}
 
 				/* a field of a whole row is that column */
-				if (!IsA(row, Var) || row->varattno != 0)
+				rte = find_whole_row(&here, (Node *) field->arg);
+				if (rte == NULL)
 					break;
-				here = kpi_place_outside(place, row->varlevelsup);
-				follow_column(&here, rt_fetch(row->varno, here.level->query->rtable),
-							  field->fieldnum);
+				follow_column(&here, rte, field->fieldnum);
 				return false;
 			}
 		case T_Aggref:

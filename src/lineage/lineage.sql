@@ -257,8 +257,9 @@ WITH reported (class, object) AS (
 	UNION ALL
 	SELECT 'pg_catalog.pg_class'::regclass, c.oid
 	  FROM pg_catalog.pg_event_trigger_ddl_commands() d
-	  JOIN pg_catalog.pg_class c ON c.reloftype = d.objid
-	 WHERE d.classid = 'pg_catalog.pg_type'::regclass
+	  JOIN pg_catalog.pg_class t ON t.oid = d.objid AND t.reltype <> 0
+	  JOIN pg_catalog.pg_class c ON c.reloftype = t.reltype
+	 WHERE d.classid = 'pg_catalog.pg_class'::regclass
 	UNION ALL
 	SELECT o.class, o.object
 	  FROM pg_catalog.pg_event_trigger_ddl_commands() d

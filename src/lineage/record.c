@@ -24,6 +24,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "catalog/catalog.h"
 
@@ -55,7 +56,8 @@ concerns_lineage(const char *sql, SPIPlanPtr *plan)
 		if (*plan == NULL || SPI_keepplan(*plan) != 0)
 			elog(ERROR, "could not prepare \"%s\"", sql);
 	}
-	if (SPI_execute_plan(*plan, NULL, NULL, false, 1) != SPI_OK_SELECT)
+	if (SPI_execute_snapshot(*plan, NULL, NULL, GetLatestSnapshot(), InvalidSnapshot,
+							 true, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read what a command changed");
 	result = SPI_processed > 0;
 	SPI_freetuptable(SPI_tuptable);
@@ -139,12 +141,6 @@ record_body(void *arg)
 	int			nestlevel;
 	bool		concerned;
 
-	/* its snapshot may be older than what hangs on the object */
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the transaction is REPEATABLE READ or SERIALIZABLE")));
-
 	GetUserIdAndSecContext(&user, &sec_context);
 	kpi_become_owner();
 	nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
@@ -159,6 +155,12 @@ record_body(void *arg)
 		concerns_lineage("SELECT FROM kpi.lineage_ddl", &changes);
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
+
+	/* its snapshot may be older than what hangs on the object */
+	if (concerned && IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the transaction is REPEATABLE READ or SERIALIZABLE")));
 	if (concerned)
 		(void) kpi_registry_execute(recording->drops ?
 									"SELECT kpi.record_lineage_of_drop($1, $2)" :
@@ -211,7 +213,7 @@ kpi_record_lineage(PG_FUNCTION_ARGS)
 	ereport(WARNING,
 			(errmsg("could not record the lineage that %s changed", recording.command),
 			 errdetail_internal("%s", error->message),
-			 errhint("Lineage is derived at each reading until kpi.refresh_lineage() has been run.")));
+			 errhint("Run kpi.refresh_lineage(); until then lineage is derived at each reading.")));
 	error = kpi_run_guarded(mark_stale_body, &recording);
 	if (error != NULL)
 		ereport(WARNING,
