@@ -34,7 +34,7 @@ help:
 	@echo 'make demo-stop         stop its server'
 	@echo 'make bench             speed against hand-written SQL'
 	@echo 'make check-core        the regression tests of PostgreSQL itself with kpitables loaded (long)'
-	@echo 'make check-fuzz         random measure queries against hand-written SQL (long)'
+	@echo 'make check-fuzz         random queries against hand-written SQL, and their lineage (long)'
 	@echo 'make check-loads        100,000 loads by 8 writers, and 25 crashes (long)'
 	@echo 'make check-assert      the tests on a PostgreSQL with assertions, and under valgrind (long)'
 
