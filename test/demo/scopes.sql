@@ -17,6 +17,7 @@ SELECT kpi.protect('shop.order_lines', 'store', 'store_id');
 
 GRANT USAGE ON SCHEMA bi TO cfo, east_manager, clerk_17;
 GRANT SELECT ON bi.sales TO cfo, east_manager, clerk_17;
+GRANT USAGE ON SCHEMA finance, ops TO cfo;
 
 \o
 SELECT format('  %-13s %s', role, coalesce(level || ' ', '') || array_to_string(members, ', ')) FROM kpi.scopes ORDER BY role::text;
