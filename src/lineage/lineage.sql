@@ -145,7 +145,7 @@ AS 'MODULE_PATHNAME', 'kpi_lock_lineage'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION kpi.lock_lineage(oid) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.lock_lineage(oid) IS
-	'let no other transaction record the lineage of an object until this one ends; raises 55P03 where one does';
+	'let no other transaction record the lineage of an object, or with 0 any, until this one ends; raises 55P03 where one does';
 
 CREATE FUNCTION kpi.record_lineage(
 	classes oid[], objects oid[], command text, role text, nowait boolean)
@@ -155,7 +155,7 @@ BEGIN ATOMIC
 	WITH object (class, object) AS MATERIALIZED (
 		SELECT DISTINCT u.class, u.object FROM unnest(classes, objects) u (class, object)
 	), locked AS MATERIALIZED (
-		SELECT o.class, o.object, kpi.lock_lineage(o.object) FROM object o
+		SELECT o.class, o.object, CASE WHEN nowait THEN kpi.lock_lineage(o.object) END FROM object o
 	), derived AS MATERIALIZED (
 		SELECT DISTINCT d.*
 		  FROM locked o
@@ -352,6 +352,7 @@ RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+	SELECT kpi.lock_lineage(0);				-- one lock, however many objects there are
 	SELECT kpi.record_lineage(array_agg(o.class), array_agg(o.object), 'refresh_lineage', session_user, false)
 	  FROM (SELECT class, object FROM kpi.lineage_object
 			UNION

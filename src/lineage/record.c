@@ -105,22 +105,35 @@ kpi_changes_lineage(PG_FUNCTION_ARGS)
 }
 
 /*
- * kpi.lock_lineage(object): only one transaction at a time records an object; a
- * second one is told by an error, and does not wait.
+ * Take a lock on an object's part of the recorded graph, 0 being all of it, until
+ * the transaction ends; who would have to wait is told by an error instead.
  */
-Datum
-kpi_lock_lineage(PG_FUNCTION_ARGS)
+static void
+lock_graph(Oid object, LOCKMODE mode)
 {
-	Oid			object = PG_GETARG_OID(0);
 	LOCKTAG		tag;
 
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId,
 					   get_relname_relid("lineage_edge", get_namespace_oid(KPI_SCHEMA, false)),
 					   object, 0);
-	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+	if (LockAcquire(&tag, mode, false, true) == LOCKACQUIRE_NOT_AVAIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("another transaction is recording lineage of the same object")));
+}
+
+/*
+ * kpi.lock_lineage(object): only one transaction at a time records an object, and
+ * none while all of the graph, object 0, is recorded again.
+ */
+Datum
+kpi_lock_lineage(PG_FUNCTION_ARGS)
+{
+	Oid			object = PG_GETARG_OID(0);
+
+	if (OidIsValid(object))
+		lock_graph(InvalidOid, RowExclusiveLock);
+	lock_graph(object, ExclusiveLock);
 	PG_RETURN_VOID();
 }
 
