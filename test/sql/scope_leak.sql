@@ -116,7 +116,7 @@ SELECT to_regclass('days_6') IS NULL OR EXISTS (SELECT FROM kpi.check() WHERE ob
 DROP FOREIGN DATA WRAPPER regress_kpi_fdw CASCADE;
 -- unprotect reaches all of them
 SELECT unprotect('shop.days', 'store'), unprotect('shop.base', 'store');
-SELECT c.oid::regclass, relrowsecurity, relforcerowsecurity, array_agg(polname) FROM pg_class c LEFT JOIN pg_policy ON polrelid = c.oid WHERE relnamespace = 'shop'::regnamespace AND relkind IN ('r', 'p') AND (relrowsecurity OR relforcerowsecurity OR polname IS NOT NULL) GROUP BY 1, 2, 3 ORDER BY 1;
+SELECT c.oid::regclass, relrowsecurity, relforcerowsecurity, array_agg(polname ORDER BY polname) FROM pg_class c LEFT JOIN pg_policy ON polrelid = c.oid WHERE relnamespace = 'shop'::regnamespace AND relkind IN ('r', 'p') AND (relrowsecurity OR relforcerowsecurity OR polname IS NOT NULL) GROUP BY 1, 2, 3 ORDER BY 1;
 
 -- S4, A8: a metric view, and a metric, of one who is not bound by row security, on whatever road
 CREATE ROLE regress_kpi_free BYPASSRLS;
