@@ -272,21 +272,6 @@ extension_owner(void)
 }
 
 /*
- * Go on with the rights of the extension's owner; the caller saves and restores
- * the user.
- */
-void
-kpi_become_owner(void)
-{
-	Oid			user;
-	int			sec_context;
-
-	GetUserIdAndSecContext(&user, &sec_context);
-	SetUserIdAndSecContext(extension_owner(),
-						   sec_context | SECURITY_LOCAL_USERID_CHANGE);
-}
-
-/*
  * Set a parameter until the nest level is closed.
  */
 static void
@@ -336,30 +321,59 @@ kpi_become_reader(Oid role)
 }
 
 /*
- * Run one statement with nothing but pg_catalog in the search path, with the
- * rights of the extension's owner, or of another role if one is given.  Returns
- * the number of rows, and in row[] the first columns of the first one, copied to
- * the caller's context.
+ * Begin to run statements by SPI with nothing but pg_catalog in the search path,
+ * with the rights of a role, or of the extension's owner if none is given.  After
+ * an error, the end of the (sub)transaction restores what is put aside here.
+ */
+static void
+begin_access(KpiRegistryAccess *access, Oid role)
+{
+	GetUserIdAndSecContext(&access->user, &access->sec_context);
+	if (OidIsValid(role))
+		kpi_become_reader(role);
+	else
+		SetUserIdAndSecContext(extension_owner(),
+							   access->sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	access->nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+/*
+ * Begin to run statements on the registry tables; the caller has checked that the
+ * current user may do so.
+ */
+void
+kpi_begin_registry(KpiRegistryAccess *access)
+{
+	begin_access(access, InvalidOid);
+}
+
+/*
+ * Be who we were before.
+ */
+void
+kpi_end_registry(KpiRegistryAccess *access)
+{
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	AtEOXact_GUC(true, access->nestlevel);
+	SetUserIdAndSecContext(access->user, access->sec_context);
+}
+
+/*
+ * Run one statement.  Returns the number of rows, and in row[] the first columns
+ * of the first one, copied to the caller's context.
  */
 static uint64
 run_statement(Oid role, const char *sql, int nargs, Oid *argtypes, Datum *values,
 			  const char *nulls, int ncolumns, Datum *row, bool *isnull)
 {
-	Oid			save_userid;
-	int			save_sec_context;
-	int			save_nestlevel;
+	KpiRegistryAccess access;
 	int			rc;
 	uint64		processed;
 
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	if (OidIsValid(role))
-		kpi_become_reader(role);
-	else
-		kpi_become_owner();
-	save_nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
-
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	begin_access(&access, role);
 	/* a parallel worker only reads, and may not begin a command */
 	rc = SPI_execute_with_args(sql, nargs, argtypes, values, nulls,
 							   IsInParallelMode(), 0);
@@ -374,17 +388,12 @@ run_statement(Oid role, const char *sql, int nargs, Oid *argtypes, Datum *values
 		if (!isnull[i])
 			row[i] = SPI_datumTransfer(row[i], att->attbyval, att->attlen);
 	}
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
-
-	AtEOXact_GUC(true, save_nestlevel);
-	SetUserIdAndSecContext(save_userid, save_sec_context);
+	kpi_end_registry(&access);
 	return processed;
 }
 
 /*
- * Run a statement on the registry tables; the caller has checked that the
- * current user may do so.
+ * Run one statement on the registry tables.
  */
 uint64
 kpi_registry_execute(const char *sql, int nargs, Oid *argtypes,

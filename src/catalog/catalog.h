@@ -47,8 +47,17 @@ extern char *kpi_relation_name(Oid relid);
 /* SQL text that means the same in every session */
 extern int	kpi_begin_plain_text(const char *search_path);
 
+/* What is put aside while statements run with the rights of the extension's owner */
+typedef struct KpiRegistryAccess
+{
+	Oid			user;
+	int			sec_context;
+	int			nestlevel;		/* of parameters */
+} KpiRegistryAccess;
+
 /* the registry tables, written with the rights of the extension's owner */
-extern void kpi_become_owner(void);
+extern void kpi_begin_registry(KpiRegistryAccess *access);
+extern void kpi_end_registry(KpiRegistryAccess *access);
 extern void kpi_become_reader(Oid role);
 extern uint64 kpi_registry_execute(const char *sql, int nargs, Oid *argtypes,
 								   Datum *values, const char *nulls);

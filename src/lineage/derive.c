@@ -35,6 +35,7 @@
 #include "catalog/catalog.h"
 #include "lineage/derive.h"
 
+static void follow_output(Place *place, AttrNumber column);
 
 /*
  * Is a function somebody's own, written in a language that can read tables?
@@ -188,7 +189,7 @@ follow_search_or_cycle(Place *place, RangeTblEntry *rte, AttrNumber attnum,
 				{
 					Place		inside = kpi_place_in_query(place, query, definer);
 
-					kpi_follow_output(&inside, column);
+					follow_output(&inside, column);
 				}
 				column++;
 			}
@@ -250,13 +251,13 @@ follow_column(Place *place, RangeTblEntry *rte, AttrNumber attnum)
 			break;
 		case RTE_SUBQUERY:
 			inside = kpi_place_in_query(place, rte->subquery, place->level);
-			kpi_follow_output(&inside, attnum);
+			follow_output(&inside, attnum);
 			break;
 		case RTE_CTE:
 			query = kpi_find_cte(place->level, rte, &definer);
 			inside = kpi_place_in_query(place, query, definer);
 			if (get_tle_by_resno(output_list(query), attnum) != NULL)
-				kpi_follow_output(&inside, attnum);
+				follow_output(&inside, attnum);
 			else
 				follow_search_or_cycle(place, rte, attnum, definer, query);
 			break;
@@ -364,7 +365,7 @@ follow_sublink(SubLink *sublink, Place *place)
 			TargetEntry *tle = lfirst_node(TargetEntry, lc);
 
 			if (!tle->resjunk)
-				kpi_follow_output(gives_value ? &inside : &rows, tle->resno);
+				follow_output(gives_value ? &inside : &rows, tle->resno);
 		}
 	}
 	kpi_follow_rows(&rows, LINEAGE_FILTER);
@@ -509,7 +510,7 @@ kpi_follow_set_column(Place *place, Node *arm, AttrNumber column)
 									  place->level->query->rtable);
 		Place		inside = kpi_place_in_query(place, rte->subquery, place->level);
 
-		kpi_follow_output(&inside, column);
+		follow_output(&inside, column);
 	}
 }
 
@@ -533,8 +534,8 @@ text_through(Place *place, TargetEntry *tle)
 /*
  * An output column of the query at hand.
  */
-void
-kpi_follow_output(Place *place, AttrNumber column)
+static void
+follow_output(Place *place, AttrNumber column)
 {
 	Query	   *query = place->level->query;
 	Place		here = *place;
@@ -580,7 +581,7 @@ kpi_derive_from_query(Query *query, List *columns)
 	for (int i = 0; i < count; i++)
 	{
 		place.target_column = columns != NIL ? list_nth_int(columns, i) : i + 1;
-		kpi_follow_output(&place, outputs == 1 ? 1 : i + 1);
+		follow_output(&place, outputs == 1 ? 1 : i + 1);
 	}
 	place.target_column = 0;
 	kpi_follow_rows(&place, LINEAGE_VALUE);

@@ -11,7 +11,6 @@
 
 /* derive.c */
 extern bool kpi_find_sources(Node *node, Place *place);
-extern void kpi_follow_output(Place *place, AttrNumber column);
 extern void kpi_follow_set_column(Place *place, Node *arm, AttrNumber column);
 extern Query *kpi_find_cte(Level *level, RangeTblEntry *rte, Level **definer);
 extern void kpi_follow_function_column(Place *place, Place *arguments,

@@ -134,9 +134,7 @@ load_graph(void)
 	Graph	   *graph = palloc0(sizeof(Graph));
 	HASHCTL		control = {0};
 	MemoryContext caller = CurrentMemoryContext;
-	Oid			user;
-	int			sec_context;
-	int			nestlevel;
+	KpiRegistryAccess registry;
 
 	control.keysize = sizeof(char *);
 	control.entrysize = sizeof(GraphObject);
@@ -146,11 +144,7 @@ load_graph(void)
 	graph->objects = hash_create("kpitables lineage", 256, &control,
 								 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 
-	GetUserIdAndSecContext(&user, &sec_context);
-	kpi_become_owner();
-	nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	kpi_begin_registry(&registry);
 	if (SPI_execute("SELECT source_type, source, source_column, target_type, target, target_column, kind, transformation"
 					" FROM kpi.lineage_current ORDER BY target, target_column NULLS LAST, kind, source, source_column",
 					true, 0) != SPI_OK_SELECT)
@@ -174,10 +168,7 @@ load_graph(void)
 		edge->target->in = lappend(edge->target->in, edge);
 		graph->edges = lappend(graph->edges, edge);
 	}
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
-	AtEOXact_GUC(true, nestlevel);
-	SetUserIdAndSecContext(user, sec_context);
+	kpi_end_registry(&registry);
 	return graph;
 }
 

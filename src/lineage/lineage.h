@@ -34,10 +34,7 @@ extern List *kpi_derive_from_query(Query *query, List *columns);
 extern List *kpi_derive_from_expr(Oid relid, AttrNumber attnum, Node *expr);
 
 /* sources.c */
-extern List *kpi_derive_lineage(ObjectAddress object, bool nowait);
 extern List *kpi_function_columns(Oid funcid);
 extern char *kpi_lineage_object_name(ObjectAddress object);
-extern char *kpi_lineage_column_name(ObjectAddress object);
-extern const char *kpi_lineage_kind_name(LineageKind kind);
 
 #endif							/* KPI_LINEAGE_LINEAGE_H */

@@ -22,7 +22,6 @@
 #include "tcop/cmdtag.h"
 #include "tcop/deparse_utility.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
@@ -149,16 +148,10 @@ record_body(void *arg)
 	Oid			argtypes[] = {TEXTOID, TEXTOID};
 	Datum		values[] = {CStringGetTextDatum(recording->command),
 	CStringGetTextDatum(recording->role)};
-	Oid			user;
-	int			sec_context;
-	int			nestlevel;
+	KpiRegistryAccess registry;
 	bool		concerned;
 
-	GetUserIdAndSecContext(&user, &sec_context);
-	kpi_become_owner();
-	nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	kpi_begin_registry(&registry);
 	concerned = recording->drops ?
 		concerns_lineage("SELECT FROM pg_catalog.pg_event_trigger_dropped_objects() AS d"
 						 " WHERE d.object_type OPERATOR(pg_catalog.=) ANY ('{view,materialized view,function}')"
@@ -166,8 +159,7 @@ record_body(void *arg)
 						 " OR EXISTS (SELECT FROM kpi.lineage_edge AS e WHERE e.source OPERATOR(pg_catalog.=) d.objid)",
 						 &drops) :
 		concerns_lineage("SELECT FROM kpi.lineage_ddl", &changes);
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
+	kpi_end_registry(&registry);
 
 	/* its snapshot may be older than what hangs on the object */
 	if (concerned && IsolationUsesXactSnapshot())
@@ -179,8 +171,6 @@ record_body(void *arg)
 									"SELECT kpi.record_lineage_of_drop($1, $2)" :
 									"SELECT kpi.record_lineage_around(pg_catalog.array_agg(class), pg_catalog.array_agg(object), $1, $2) FROM kpi.lineage_ddl",
 									2, argtypes, values, NULL);
-	AtEOXact_GUC(true, nestlevel);
-	SetUserIdAndSecContext(user, sec_context);
 }
 
 /*

@@ -304,8 +304,8 @@ has_lineage(Oid namespace)
  * The lineage of an object: a list of LineageEdge.  With nowait, raises 55P03
  * where somebody is changing what it is made of.
  */
-List *
-kpi_derive_lineage(ObjectAddress object, bool nowait)
+static List *
+derive_lineage(ObjectAddress object, bool nowait)
 {
 	ReadLocks	locks = {NIL, nowait};
 	List	   *result;
@@ -343,8 +343,8 @@ kpi_lineage_object_name(ObjectAddress object)
  * whose result is no row has one column, called as its only OUT parameter or else
  * as the function.
  */
-char *
-kpi_lineage_column_name(ObjectAddress object)
+static char *
+column_name(ObjectAddress object)
 {
 	HeapTuple	tuple;
 	TupleDesc	desc;
@@ -374,8 +374,8 @@ kpi_lineage_column_name(ObjectAddress object)
 /*
  * How a column takes part, as users read it.
  */
-const char *
-kpi_lineage_kind_name(LineageKind kind)
+static const char *
+kind_name(LineageKind kind)
 {
 	static const char *const names[] = {"value", "filter", "join", "group", "order"};
 
@@ -406,7 +406,7 @@ kpi_derive_lineage_rows(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	ObjectAddressSet(object, PG_GETARG_OID(0), PG_GETARG_OID(1));
-	edges = kpi_derive_lineage(object, PG_GETARG_BOOL(2));
+	edges = derive_lineage(object, PG_GETARG_BOOL(2));
 	foreach(lc, edges)
 	{
 		LineageEdge *edge = lfirst(lc);
@@ -418,12 +418,12 @@ kpi_derive_lineage_rows(PG_FUNCTION_ARGS)
 		values[0] = ObjectIdGetDatum(object.classId);
 		values[1] = ObjectIdGetDatum(object.objectId);
 		values[2] = CStringGetTextDatum(kpi_lineage_object_name(object));
-		values[3] = text_or_null(kpi_lineage_column_name(target), &nulls[3]);
+		values[3] = text_or_null(column_name(target), &nulls[3]);
 		values[4] = ObjectIdGetDatum(edge->source.classId);
 		values[5] = ObjectIdGetDatum(edge->source.objectId);
 		values[6] = CStringGetTextDatum(kpi_lineage_object_name(edge->source));
-		values[7] = text_or_null(kpi_lineage_column_name(edge->source), &nulls[7]);
-		values[8] = CStringGetTextDatum(kpi_lineage_kind_name(edge->kind));
+		values[7] = text_or_null(column_name(edge->source), &nulls[7]);
+		values[8] = CStringGetTextDatum(kind_name(edge->kind));
 		values[9] = text_or_null(edge->transformation, &nulls[9]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}

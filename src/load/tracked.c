@@ -21,9 +21,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
 #include "parser/parse_coerce.h"
-#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -186,9 +184,7 @@ load_table(TrackedTable *table)
 {
 	Oid			argtypes[] = {OIDOID};
 	Datum		values[] = {ObjectIdGetDatum(table->relid)};
-	Oid			user;
-	int			sec_context;
-	int			nestlevel;
+	KpiRegistryAccess registry;
 
 	if (table->context == NULL)
 		table->context = AllocSetContextCreate(TopMemoryContext, "kpitables tracked table",
@@ -199,11 +195,7 @@ load_table(TrackedTable *table)
 	table->keys = NULL;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	GetUserIdAndSecContext(&user, &sec_context);
-	kpi_become_owner();
-	nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	kpi_begin_registry(&registry);
 	if (SPI_execute_with_args(ANCESTORS
 							  "SELECT t.time_column FROM ancestor a"
 							  " JOIN kpi.track_registry t ON t.relid = a.relid"
@@ -217,10 +209,7 @@ load_table(TrackedTable *table)
 		table->last_attnum = table->time_attnum;
 		load_keys(table, argtypes, values);
 	}
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
-	AtEOXact_GUC(true, nestlevel);
-	SetUserIdAndSecContext(user, sec_context);
+	kpi_end_registry(&registry);
 	PopActiveSnapshot();
 
 	/*

@@ -27,7 +27,6 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -182,15 +181,9 @@ kpi_load_rows(const char *sql, int nargs, Oid *argtypes, Datum *values)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	List	   *result = NIL;
-	Oid			user;
-	int			sec_context;
-	int			nestlevel;
+	KpiRegistryAccess registry;
 
-	GetUserIdAndSecContext(&user, &sec_context);
-	kpi_become_owner();
-	nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	kpi_begin_registry(&registry);
 	if (SPI_execute_with_args(sql, nargs, argtypes, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read tracked tables");
 	for (uint64 i = 0; i < SPI_processed; i++)
@@ -204,10 +197,7 @@ kpi_load_rows(const char *sql, int nargs, Oid *argtypes, Datum *values)
 		result = lappend(result, row);
 		MemoryContextSwitchTo(old);
 	}
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
-	AtEOXact_GUC(true, nestlevel);
-	SetUserIdAndSecContext(user, sec_context);
+	kpi_end_registry(&registry);
 	return result;
 }
 

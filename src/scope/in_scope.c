@@ -43,7 +43,6 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
-#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -364,8 +363,7 @@ current_scope(const char *dimension)
 	Scope	   *scope;
 	ListCell   *lc;
 	MemoryContext old;
-	int			sec_context;
-	int			nestlevel;
+	KpiRegistryAccess registry;
 	bool		pushed = false;
 
 	discard_stale_scopes();
@@ -398,16 +396,9 @@ current_scope(const char *dimension)
 		PushActiveSnapshot(GetLatestSnapshot());
 		pushed = true;
 	}
-	GetUserIdAndSecContext(&user, &sec_context);
-	kpi_become_owner();
-	nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	kpi_begin_registry(&registry);
 	compute_scope(scope);
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
-	AtEOXact_GUC(true, nestlevel);
-	SetUserIdAndSecContext(user, sec_context);
+	kpi_end_registry(&registry);
 	if (pushed)
 		PopActiveSnapshot();
 
@@ -505,7 +496,7 @@ typedef struct HoldsRequest
 	char	   *dimension;
 	ArrayType  *members;		/* or NULL */
 	bool		result;
-}			HoldsRequest;
+} HoldsRequest;
 
 /*
  * Body of kpi_scope_holds().

@@ -33,7 +33,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -326,15 +325,9 @@ find_unprotected(void)
 {
 	List	   *result = NIL;
 	MemoryContext caller = CurrentMemoryContext;
-	Oid			user;
-	int			sec_context;
-	int			nestlevel;
+	KpiRegistryAccess registry;
 
-	GetUserIdAndSecContext(&user, &sec_context);
-	kpi_become_owner();
-	nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	kpi_begin_registry(&registry);
 	if (SPI_execute("SELECT c.oid, p.dimension, pg_catalog.pg_get_expr(o.polqual, o.polrelid), p.writes"
 					" FROM kpi.protection_registry p"
 					" JOIN pg_catalog.pg_policy AS o ON o.polrelid OPERATOR(pg_catalog.=) p.relid::pg_catalog.oid"
@@ -362,10 +355,7 @@ find_unprotected(void)
 		result = lappend(result, found);
 		MemoryContextSwitchTo(old);
 	}
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
-	AtEOXact_GUC(true, nestlevel);
-	SetUserIdAndSecContext(user, sec_context);
+	kpi_end_registry(&registry);
 	return result;
 }
 
