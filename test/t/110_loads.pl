@@ -134,6 +134,30 @@ $node->safe_psql('postgres', $_) foreach "COMMIT PREPARED 'keep'", "ROLLBACK PRE
 is($node->safe_psql('postgres', q{SELECT rows, touched_from, touched_to FROM kpi.data_change ORDER BY changed_at DESC LIMIT 1}), '2|2026-02-02 00:00:00|2026-02-03 00:00:00', 'D16: committed it is');
 agree('D16: and what was thrown away is not');
 
+# D16: writes by another session of this server, whose transaction is or is not its caller's
+{
+	my $here = sprintf q{host=%s port=%s dbname=postgres}, $node->host, $node->port;
+	$node->safe_psql('postgres', qq{
+		CREATE EXTENSION dblink;
+		CREATE EXTENSION postgres_fdw;
+		CREATE SERVER loop FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '@{[ $node->host ]}', port '@{[ $node->port ]}', dbname 'postgres', application_name 'nightly feed');
+		CREATE USER MAPPING FOR CURRENT_USER SERVER loop;
+		CREATE SCHEMA far;
+		IMPORT FOREIGN SCHEMA shop LIMIT TO (a) FROM SERVER loop INTO far;
+	});
+	my $last = q{SELECT operation, rows, touched_from FROM kpi.data_change ORDER BY changed_at DESC LIMIT 1};
+	$node->safe_psql('postgres', qq{BEGIN; SELECT dblink_exec('$here', \$\$INSERT INTO shop.a (id, stmt, at) VALUES (300, -3, '2026-03-03')\$\$); ROLLBACK});
+	is($node->safe_psql('postgres', $last), 'INSERT|1|2026-03-03 00:00:00', 'D16: what dblink wrote stays when its caller rolls back, and is recorded');
+	$node->safe_psql('postgres', q{BEGIN; INSERT INTO far.a (id, stmt, touches, at) VALUES (301, -4, 0, '2026-04-04'); ROLLBACK});
+	agree('D16: what postgres_fdw wrote goes with its caller, and leaves no row');
+	$node->safe_psql('postgres', q{INSERT INTO far.a (id, stmt, touches, at) VALUES (302, -5, 0, '2026-05-05'), (303, -6, 0, '2026-05-06')});
+	agree('D16: or is committed with it, and recorded');
+	like($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT application_name, ', ') FROM kpi.data_change WHERE touched_from >= '2026-05-05'}), qr/\Anightly feed\z/, 'D16: in the name of the session that wrote');
+	is($node->safe_psql('postgres', q{SELECT count(*) FROM kpi.lineage_history WHERE command = 'IMPORT FOREIGN SCHEMA'}), '0', 'L1: importing a foreign table has no lineage to record');
+	$node->safe_psql('postgres', q{CREATE VIEW far.days AS SELECT at, count(*) AS n FROM far.a GROUP BY at});
+	is($node->safe_psql('postgres', q{SELECT string_agg(concat_ws(' ', target_column, kind), ', ' ORDER BY depth, target_column COLLATE "C") FROM kpi.upstream('far.days') WHERE source = 'far.a' AND source_column = 'at'}), 'at value, group', 'L1: columns of a foreign table are sources');
+}
+
 # G1: a backend, or the postmaster and all its children, killed under load
 sub children
 {
