@@ -145,6 +145,20 @@ kpi_require_objects(void)
 }
 
 /*
+ * The event that an event trigger of the extension is called for, or NULL where
+ * the extension is half dropped.
+ */
+EventTriggerData *
+kpi_event(FunctionCallInfo fcinfo)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("not called by the event trigger manager")));
+	return kpi_objects() == NULL ? NULL : (EventTriggerData *) fcinfo->context;
+}
+
+/*
  * Remove casts around an expression, whoever wrote them.
  */
 Node *

@@ -7,6 +7,7 @@
 #ifndef KPI_CATALOG_CATALOG_H
 #define KPI_CATALOG_CATALOG_H
 
+#include "commands/event_trigger.h"
 #include "nodes/pg_list.h"
 #include "nodes/primnodes.h"
 #include "utils/rel.h"
@@ -35,6 +36,7 @@ kpi_evaluates(const KpiObjects *kpi, Oid funcid)
 
 extern const KpiObjects *kpi_objects(void);
 extern const KpiObjects *kpi_require_objects(void);
+extern EventTriggerData *kpi_event(FunctionCallInfo fcinfo);
 
 /* markers */
 extern bool kpi_is_marker(Node *node, Oid *metric);

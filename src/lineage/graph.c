@@ -257,6 +257,22 @@ set_text(Datum *values, bool *nulls, int n, const char *text)
 }
 
 /*
+ * The columns of an edge.
+ */
+static void
+set_edge(Datum *values, bool *nulls, GraphEdge *edge)
+{
+	set_text(values, nulls, 0, edge->source->type);
+	set_text(values, nulls, 1, edge->source->name);
+	set_text(values, nulls, 2, edge->source_column);
+	set_text(values, nulls, 3, edge->target->type);
+	set_text(values, nulls, 4, edge->target->name);
+	set_text(values, nulls, 5, edge->target_column);
+	set_text(values, nulls, 6, edge->kind);
+	set_text(values, nulls, 7, edge->transformation);
+}
+
+/*
  * Return an edge that a walk took.
  */
 static void
@@ -266,14 +282,7 @@ tell_edge(ReturnSetInfo *rsinfo, Step *step, GraphEdge *edge, bool upstream)
 	bool		nulls[10] = {false};
 
 	values[0] = Int32GetDatum(step->depth + 1);
-	set_text(values, nulls, 1, edge->source->type);
-	set_text(values, nulls, 2, edge->source->name);
-	set_text(values, nulls, 3, edge->source_column);
-	set_text(values, nulls, 4, edge->target->type);
-	set_text(values, nulls, 5, edge->target->name);
-	set_text(values, nulls, 6, edge->target_column);
-	set_text(values, nulls, 7, edge->kind);
-	set_text(values, nulls, 8, edge->transformation);
+	set_edge(values + 1, nulls + 1, edge);
 	values[9] = path_to(step, edge, upstream);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
@@ -544,14 +553,7 @@ kpi_lineage_edges(PG_FUNCTION_ARGS)
 		Datum		values[8];
 		bool		nulls[8] = {false};
 
-		set_text(values, nulls, 0, edge->source->type);
-		set_text(values, nulls, 1, edge->source->name);
-		set_text(values, nulls, 2, edge->source_column);
-		set_text(values, nulls, 3, edge->target->type);
-		set_text(values, nulls, 4, edge->target->name);
-		set_text(values, nulls, 5, edge->target_column);
-		set_text(values, nulls, 6, edge->kind);
-		set_text(values, nulls, 7, edge->transformation);
+		set_edge(values, nulls, edge);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -14,7 +14,6 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "commands/event_trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -194,19 +193,15 @@ mark_stale_body(void *arg)
 Datum
 kpi_record_lineage(PG_FUNCTION_ARGS)
 {
-	EventTriggerData *trigdata = (EventTriggerData *) fcinfo->context;
+	EventTriggerData *event = kpi_event(fcinfo);
 	Recording	recording = {0};
 	ErrorData  *error;
 
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("not called by the event trigger manager")));
-	if (kpi_objects() == NULL)
+	if (event == NULL)
 		PG_RETURN_NULL();
 
-	recording.drops = strcmp(trigdata->event, "sql_drop") == 0;
-	recording.command = GetCommandTagName(trigdata->tag);
+	recording.drops = strcmp(event->event, "sql_drop") == 0;
+	recording.command = GetCommandTagName(event->tag);
 	recording.role = GetUserNameFromId(GetUserId(), true);
 	error = kpi_run_guarded(record_body, &recording);
 	if (error == NULL)

@@ -22,7 +22,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
-#include "commands/event_trigger.h"
 #include "tcop/deparse_utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -215,11 +214,7 @@ kpi_follow_tracked(PG_FUNCTION_ARGS)
 {
 	ErrorData  *error;
 
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("not called by the event trigger manager")));
-	if (kpi_repairing_triggers() || kpi_objects() == NULL)
+	if (kpi_event(fcinfo) == NULL || kpi_repairing_triggers())
 		PG_RETURN_NULL();
 
 	error = kpi_run_guarded(follow_body, fcinfo->context);

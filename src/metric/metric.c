@@ -23,7 +23,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/comment.h"
-#include "commands/event_trigger.h"
 #include "commands/view.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -692,11 +691,7 @@ kpi_forget_dropped(PG_FUNCTION_ARGS)
 {
 	ErrorData  *error;
 
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("not called by the event trigger manager")));
-	if (kpi_objects() == NULL)
+	if (kpi_event(fcinfo) == NULL)
 		PG_RETURN_NULL();
 
 	error = kpi_run_guarded(forget_body, NULL);

@@ -24,7 +24,6 @@
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "commands/event_trigger.h"
 #include "commands/policy.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -370,11 +369,7 @@ kpi_protect_partitions(PG_FUNCTION_ARGS)
 {
 	ListCell   *lc;
 
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("not called by the event trigger manager")));
-	if (kpi_objects() == NULL)
+	if (kpi_event(fcinfo) == NULL)
 		PG_RETURN_NULL();
 
 	foreach(lc, find_unprotected())
