@@ -54,7 +54,7 @@ DATA        = $(sort $(INSTALL_SQL) $(wildcard sql/$(EXTENSION)--*.sql))
 MODULE_big  = $(EXTENSION)
 OBJS        = src/$(EXTENSION).o $(patsubst %.c,%.o,$(foreach c,$(COMPONENTS),$(sort $(wildcard src/$(c)/*.c))))
 DEPS        = $(OBJS:.o=.d)
-PG_CPPFLAGS = -Isrc
+PG_CPPFLAGS = -Isrc -DKPI_VERSION=\"$(EXTVERSION)\"
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -MMD -MP
 EXTRA_CLEAN = $(DEPS)
 

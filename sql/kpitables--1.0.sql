@@ -18,6 +18,13 @@ LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION kpi.check_server_version() IS
 	'warn where the server lacks minor releases that fixed stale plans after changes of role membership';
 SELECT kpi.check_server_version();
+
+CREATE FUNCTION kpi.view_definition(view regclass)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_view_definition'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kpi.view_definition(regclass) IS
+	'the query of a view as pg_get_viewdef() writes it; waits for nobody and keeps no lock: NULL while somebody changes what the view reads, and for other relations';
 -- scope: which rows of protected tables a role sees
 
 -- A dimension with a table is a view beside that table: its first column is the
@@ -72,8 +79,6 @@ CREATE TABLE kpi.protection_registry (
 	relid		regclass NOT NULL,
 	dimension	text NOT NULL,
 	attname		name NOT NULL,
-	attnum		smallint NOT NULL,
-	expression	text NOT NULL,
 	writes		boolean NOT NULL,
 	PRIMARY KEY (relid, dimension)
 );
@@ -82,9 +87,7 @@ COMMENT ON TABLE kpi.protection_registry IS
 	'tables that obey scopes; read kpi.protections, write by kpi.protect()';
 COMMENT ON COLUMN kpi.protection_registry.relid IS 'the table';
 COMMENT ON COLUMN kpi.protection_registry.dimension IS 'the dimension that scopes it';
-COMMENT ON COLUMN kpi.protection_registry.attname IS 'the column that holds the key, as it was called then';
-COMMENT ON COLUMN kpi.protection_registry.attnum IS 'its number, as it was then';
-COMMENT ON COLUMN kpi.protection_registry.expression IS 'the policy''s condition as it was made';
+COMMENT ON COLUMN kpi.protection_registry.attname IS 'the column that holds the key; follows when it is renamed';
 COMMENT ON COLUMN kpi.protection_registry.writes IS 'do writes obey, too?';
 SELECT pg_catalog.pg_extension_config_dump('kpi.protection_registry', '');
 
@@ -93,7 +96,7 @@ RETURNS trigger
 AS 'MODULE_PATHNAME', 'kpi_scope_changed'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.scope_changed() IS
-	'statement trigger on what scopes are computed from: plans that hold a scope are made anew';
+	'trigger on what scopes are computed from: plans that hold a scope are made anew';
 
 CREATE TRIGGER scope_changed
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.scope_grant
@@ -118,7 +121,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_create_dimension'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.create_dimension(text, regclass, text, text[], regtype, text) IS
-	'register a dimension: the columns of a table that are its key and its levels, from coarse to fine; or without a table, plain values of a type (text unless given); admin is a role that may grant scopes beside the owner; makes view <name>_dimension and a trigger at the table';
+	'register a dimension: the columns of a table that are its key and its levels, from coarse to fine; or without a table, plain values of a type (text unless given); admin is a role that may grant scopes beside the owner; takes CREATE on the database; makes view <name>_dimension and two triggers at the table; raises 42804 for types that are neither base types nor enums';
 
 CREATE FUNCTION kpi.drop_dimension(name text)
 RETURNS void
@@ -168,9 +171,9 @@ COMMENT ON FUNCTION kpi.in_scope(text, anyelement) IS
 CREATE FUNCTION kpi.scope_holds(dimension text, members text[])
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'kpi_scope_holds'
-LANGUAGE C STABLE PARALLEL UNSAFE;
+LANGUAGE C STABLE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION kpi.scope_holds(text, text[]) IS
-	'are all of some keys of a dimension, written as text, in the scope of the current user? Unknown (NULL) keys are in full scope only; false where that cannot be told';
+	'are all of some keys of a dimension, as its type writes them, in the scope of the current user? Unknown (NULL) keys are in full scope only; false where that cannot be told at once';
 
 CREATE FUNCTION kpi.within_scopes()
 RETURNS boolean
@@ -188,7 +191,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_protect'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.protect(regclass, text, text, text) IS
-	'let a table and its partitions obey the scopes of a dimension, whose key the column holds: for reading (select), or for writing, too (all); enables and forces row security';
+	'let a table and its partitions obey the scopes of a dimension, whose key the column holds: for reading (select), or for writing, too (all); enables and forces row security; raises 55000 where a parent of the table, or of one below it, does not obey by the same column';
 
 CREATE FUNCTION kpi.unprotect(relation regclass, dimension text)
 RETURNS void
@@ -214,17 +217,121 @@ REVOKE ALL ON FUNCTION kpi.relation_and_children(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.relation_and_children(regclass) IS
 	'a table, its partitions and what inherits from it, at any depth';
 
+CREATE FUNCTION kpi.relation_and_parents(relation regclass)
+RETURNS SETOF regclass
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH RECURSIVE family (relid) AS (
+		SELECT relation::oid
+		UNION
+		SELECT i.inhparent
+		  FROM family
+		  JOIN pg_catalog.pg_inherits i ON i.inhrelid = family.relid
+	)
+	SELECT family.relid::regclass FROM family;
+END;
+REVOKE ALL ON FUNCTION kpi.relation_and_parents(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.relation_and_parents(regclass) IS
+	'a table, and what it is a partition of or inherits from, at any depth';
+
+CREATE FUNCTION kpi.policy_column(relation oid, dimension text, writes boolean)
+RETURNS smallint
+AS 'MODULE_PATHNAME', 'kpi_policy_column'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kpi.policy_column(oid, text, boolean) IS
+	'the number of the column that the policy of a dimension''s scope asks about; NULL where there is none as kpi.protect() makes it; waits for nobody';
+
+CREATE FUNCTION kpi.guarded_relations(relations oid[])
+RETURNS TABLE (relation oid, dimension text, key name, writes boolean)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH RECURSIVE above (relid) AS (
+		SELECT u.relid FROM unnest(relations) u (relid)
+		UNION
+		SELECT i.inhparent
+		  FROM above
+		  JOIN pg_catalog.pg_inherits i ON i.inhrelid = above.relid
+	), guarded (relid, dimension, attname, writes) AS (
+		SELECT p.relid::oid, p.dimension, p.attname, p.writes
+		  FROM kpi.protection_registry p
+		 WHERE relations IS NULL OR p.relid::oid IN (SELECT above.relid FROM above)
+		UNION
+		SELECT i.inhrelid, g.dimension, g.attname, g.writes
+		  FROM guarded g
+		  JOIN pg_catalog.pg_inherits i ON i.inhparent = g.relid
+	)
+	SELECT g.relid, g.dimension, g.attname, bool_or(g.writes)
+	  FROM guarded g
+	  JOIN pg_catalog.pg_class c ON c.oid = g.relid
+	 GROUP BY g.relid, g.dimension, g.attname;
+END;
+REVOKE ALL ON FUNCTION kpi.guarded_relations(oid[]) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.guarded_relations(oid[]) IS
+	'the tables that must obey scopes, with what is below them, and by which column; of the protections that reach some tables, or with NULL of all';
+
+CREATE FUNCTION kpi.protection_gaps(relations oid[])
+RETURNS TABLE (relation oid, dimension text, key name, writes boolean, parent oid)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH RECURSIVE below (relid) AS (
+		SELECT u.relid FROM unnest(relations) u (relid)
+		UNION
+		SELECT i.inhrelid
+		  FROM below
+		  JOIN pg_catalog.pg_inherits i ON i.inhparent = below.relid
+	), guarded AS MATERIALIZED (
+		SELECT g.relation, g.dimension, g.key, g.writes
+		  FROM kpi.guarded_relations(CASE WHEN relations IS NOT NULL THEN ARRAY(SELECT below.relid FROM below) END) g
+	), concerned AS (
+		SELECT g.relation, g.dimension, g.key, g.writes
+		  FROM guarded g
+		 WHERE relations IS NULL OR g.relation IN (SELECT below.relid FROM below)
+	)
+	SELECT g.relation, g.dimension, g.key, g.writes, NULL::oid
+	  FROM concerned g
+	  JOIN pg_catalog.pg_class c ON c.oid = g.relation AND c.relkind IN ('r', 'p', 'f')
+	 WHERE NOT (c.relrowsecurity AND c.relforcerowsecurity)
+		OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+						WHERE a.attrelid = g.relation AND a.attname = g.key
+						  AND a.attnum = kpi.policy_column(g.relation, g.dimension, g.writes))
+	UNION ALL
+	SELECT g.relation, g.dimension, g.key, g.writes, i.inhparent
+	  FROM concerned g
+	  JOIN pg_catalog.pg_inherits i ON i.inhrelid = g.relation
+	 WHERE NOT EXISTS (SELECT FROM guarded p
+						WHERE p.relation = i.inhparent AND p.dimension = g.dimension
+						  AND p.key = g.key AND p.writes >= g.writes);
+END;
+REVOKE ALL ON FUNCTION kpi.protection_gaps(oid[]) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.protection_gaps(oid[]) IS
+	'what is missing for tables, and what is below them, to obey scopes: policies of their own, or those of a parent through which they would be seen; with NULL for all tables';
+
+CREATE VIEW kpi.dimension_table AS
+SELECT DISTINCT d.name AS dimension,
+	   s.oid AS relation,
+	   EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE s.oid IN (i.inhrelid, i.inhparent)) AS has_relatives
+  FROM kpi.dimension_registry d
+  JOIN pg_catalog.pg_rewrite w ON w.ev_class = d.relid::oid
+  JOIN pg_catalog.pg_depend e ON e.classid = 'pg_catalog.pg_rewrite'::regclass AND e.objid = w.oid
+  JOIN pg_catalog.pg_class s ON e.refclassid = 'pg_catalog.pg_class'::regclass AND s.oid = e.refobjid AND s.relkind IN ('r', 'p');
+REVOKE ALL ON kpi.dimension_table FROM PUBLIC;
+COMMENT ON VIEW kpi.dimension_table IS 'the tables of dimensions';
+COMMENT ON COLUMN kpi.dimension_table.dimension IS 'name of the dimension';
+COMMENT ON COLUMN kpi.dimension_table.relation IS 'OID of its table';
+COMMENT ON COLUMN kpi.dimension_table.has_relatives IS 'is it a partition, or has it parents or children?';
+
 CREATE FUNCTION kpi.protect_partitions()
 RETURNS event_trigger
 AS 'MODULE_PATHNAME', 'kpi_protect_partitions'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION kpi.protect_partitions() FROM PUBLIC;
 COMMENT ON FUNCTION kpi.protect_partitions() IS
-	'event trigger: partitions that come to a protected table obey its scopes';
+	'event trigger: partitions and children that come to a protected table obey its scopes, parents that do not are refused; names of key columns are followed';
 
 CREATE EVENT TRIGGER kpi_protect_partitions ON ddl_command_end
-	WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'ALTER TABLE',
-				 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE')
+	WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE',
+				 'IMPORT FOREIGN SCHEMA', 'CREATE SCHEMA',
+				 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER INDEX', 'ALTER SEQUENCE', 'ALTER TYPE')
 	EXECUTE FUNCTION kpi.protect_partitions();
 ALTER EVENT TRIGGER kpi_protect_partitions ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER kpi_protect_partitions IS
@@ -244,7 +351,7 @@ AS 'MODULE_PATHNAME', 'kpi_dimension_problem'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION kpi.dimension_problem(text) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.dimension_problem(text) IS
-	'why a dimension cannot be used; NULL if it can';
+	'why a dimension cannot be used; NULL if it can; waits for nobody and runs nobody''s code';
 
 CREATE FUNCTION kpi.unmatched_members(dimension text, level smallint, members text[])
 RETURNS text[]
@@ -252,7 +359,7 @@ AS 'MODULE_PATHNAME', 'kpi_unmatched_members'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION kpi.unmatched_members(text, smallint, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.unmatched_members(text, smallint, text[]) IS
-	'those members of a scope that no row of the dimension''s table has';
+	'those members of a scope that no row of the dimension''s table has; NULL for none, and where the table is locked';
 
 CREATE VIEW kpi.scope_dimensions WITH (security_barrier) AS
 SELECT d.name,
@@ -320,17 +427,22 @@ COMMENT ON FUNCTION kpi.my_scope() IS
 CREATE VIEW kpi.protections WITH (security_barrier) AS
 SELECT p.relid AS relation,
 	   p.dimension,
-	   pg_get_expr(y.polqual, y.polrelid) AS expression,
+	   CASE WHEN a.attnum IS NOT NULL
+			THEN format('kpi.in_scope(%L::text, %s)', p.dimension,
+						CASE WHEN a.atttypid = d.type THEN quote_ident(a.attname)
+							 ELSE format('(%I)::%s', a.attname, d.type) END) END AS expression,
 	   p.writes
   FROM kpi.protection_registry p
   JOIN pg_catalog.pg_class c ON c.oid = p.relid
-  LEFT JOIN pg_catalog.pg_policy y
-	ON y.polrelid = c.oid AND y.polname::text = 'kpi_scope_' || p.dimension
+  LEFT JOIN kpi.dimension_registry d ON d.name = p.dimension
+  LEFT JOIN pg_catalog.pg_attribute a
+	ON a.attrelid = c.oid AND a.attnum = kpi.policy_column(c.oid, p.dimension, p.writes)
  WHERE has_any_column_privilege(p.relid, 'SELECT') OR pg_has_role(c.relowner, 'USAGE');
 COMMENT ON VIEW kpi.protections IS 'tables that obey scopes, of those that the current user may read or owns';
 COMMENT ON COLUMN kpi.protections.relation IS 'the table';
 COMMENT ON COLUMN kpi.protections.dimension IS 'the dimension that scopes it';
-COMMENT ON COLUMN kpi.protections.expression IS 'the policy''s condition; NULL where the policy is missing';
+COMMENT ON COLUMN kpi.protections.expression IS
+	'the policy''s condition; NULL where the policy is missing or is not as it was made: see kpi.check()';
 COMMENT ON COLUMN kpi.protections.writes IS 'do writes obey, too?';
 
 REVOKE ALL ON kpi.scope_dimensions, kpi.scopes, kpi.protections FROM PUBLIC;
@@ -646,7 +758,7 @@ SELECT n.nspname AS schema,
 	   kpi.additivity(r.relid) AS additivity,
 	   format_type(a.atttypid, a.atttypmod) AS type,
 	   kpi.metric_source(r.relid) AS source,
-	   rtrim(btrim(pg_get_viewdef(r.relid, true)), ';') AS definition
+	   btrim(kpi.view_definition(r.relid)) AS definition
   FROM kpi.metric_registry r
   JOIN pg_catalog.pg_class c ON c.oid = r.relid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -669,7 +781,7 @@ COMMENT ON COLUMN kpi.metrics.min_group_rows IS 'groups of fewer source rows hav
 COMMENT ON COLUMN kpi.metrics.additivity IS 'count, additive, semi-additive or non-additive';
 COMMENT ON COLUMN kpi.metrics.type IS 'type of the value';
 COMMENT ON COLUMN kpi.metrics.source IS 'relation that is aggregated; NULL for several';
-COMMENT ON COLUMN kpi.metrics.definition IS 'the SQL in force';
+COMMENT ON COLUMN kpi.metrics.definition IS 'the SQL in force; NULL while somebody changes what it reads';
 
 CREATE VIEW kpi.metric_views WITH (security_barrier) AS
 SELECT n.nspname AS schema,
@@ -2065,34 +2177,31 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 BEGIN ATOMIC
 	WITH guarded AS (					-- tables that must obey, partitions included
-		SELECT p.*, t.relid AS guarded, c.relkind, c.relrowsecurity, c.relforcerowsecurity,
-			   coalesce((SELECT a.attname FROM pg_catalog.pg_attribute a
-						  WHERE a.attrelid = p.relid AND a.attname = p.attname AND NOT a.attisdropped),
-						(SELECT a.attname FROM pg_catalog.pg_attribute a
-						  WHERE a.attrelid = p.relid AND a.attnum = p.attnum AND NOT a.attisdropped)) AS key
-		  FROM kpi.protection_registry p
-		 CROSS JOIN LATERAL kpi.relation_and_children(p.relid) t (relid)
-		  JOIN pg_catalog.pg_class c ON c.oid = t.relid
+		SELECT g.relation::regclass AS guarded, g.dimension, g.key, g.writes, c.relkind,
+			   c.relrowsecurity, c.relforcerowsecurity
+		  FROM kpi.guarded_relations(NULL) g
+		  JOIN pg_catalog.pg_class c ON c.oid = g.relation
 	), policy AS (
-		SELECT g.*, y.oid AS policy, y.polpermissive, y.polroles, y.polcmd, y.polwithcheck,
-			   pg_get_expr(y.polqual, y.polrelid) AS condition,
+		SELECT g.*, y.oid AS policy, a.attname AS asked,
 			   format('kpi_scope_%s', g.dimension) AS policy_name,
-			   format('kpi.in_scope(''%s''::text, ', replace(g.dimension, '''', '''''')) AS call
+			   format('CREATE POLICY %I ON %s AS RESTRICTIVE FOR %s USING (kpi.in_scope(%L, %s))',
+					  'kpi_scope_' || g.dimension, g.guarded,
+					  CASE WHEN g.writes THEN 'ALL' ELSE 'SELECT' END, g.dimension,
+					  CASE WHEN d.type <> k.atttypid THEN format('%I::%s', g.key, d.type)
+						   ELSE quote_ident(g.key) END) AS statement
 		  FROM guarded g
+		  LEFT JOIN kpi.dimension_registry d ON d.name = g.dimension
+		  LEFT JOIN pg_catalog.pg_attribute k ON k.attrelid = g.guarded AND k.attname = g.key
 		  LEFT JOIN pg_catalog.pg_policy y
 			ON y.polrelid = g.guarded AND y.polname::text = 'kpi_scope_' || g.dimension
+		  LEFT JOIN pg_catalog.pg_attribute a
+			ON a.attrelid = g.guarded AND a.attnum = kpi.policy_column(g.guarded, g.dimension, g.writes)
 		 WHERE g.relkind <> 'f'
 	), dimension AS (
-		SELECT d.name, d.relid, v.oid AS view,
-			   (SELECT e.refobjid FROM pg_catalog.pg_depend e
-				  JOIN pg_catalog.pg_rewrite w ON w.oid = e.objid
-				  JOIN pg_catalog.pg_class s ON s.oid = e.refobjid AND s.relkind = 'r'
-				 WHERE e.classid = 'pg_catalog.pg_rewrite'::regclass
-				   AND e.refclassid = 'pg_catalog.pg_class'::regclass
-				   AND w.ev_class = v.oid
-				 LIMIT 1) AS source
+		SELECT d.name, d.relid, v.oid AS view, t.relation AS source, t.has_relatives
 		  FROM kpi.dimension_registry d
 		  LEFT JOIN pg_catalog.pg_class v ON v.oid = d.relid
+		  LEFT JOIN kpi.dimension_table t ON t.dimension = d.name
 		 WHERE d.relid IS NOT NULL
 	), tracked AS (						-- tables whose changes are recorded, partitions included
 		SELECT t.relid, t.time_column, t.verified_at, f.relid AS member, c.relkind, c.relpersistence, y.has_time,
@@ -2117,26 +2226,26 @@ BEGIN ATOMIC
 		  FROM guarded WHERE NOT relforcerowsecurity AND relkind <> 'f'
 		UNION ALL
 		SELECT 'error', guarded::text, 'a foreign table among the children of a protected table cannot be protected',
-			   format('ALTER TABLE %s DETACH PARTITION %s', relid, guarded)
-		  FROM guarded WHERE relkind = 'f'
+			   format('ALTER TABLE %s DETACH PARTITION %s', i.inhparent::regclass, guarded)
+		  FROM guarded
+		  JOIN pg_catalog.pg_inherits i ON i.inhrelid = guarded
+		 WHERE relkind = 'f'
 		UNION ALL
-		SELECT 'error', guarded::text, format('the policy for dimension "%s" is missing', dimension),
-			   format('CREATE POLICY %I ON %s AS RESTRICTIVE FOR %s USING (%s)', policy_name, guarded,
-					  CASE WHEN writes THEN 'ALL' ELSE 'SELECT' END, expression)
+		SELECT 'error', guarded::text, format('the policy for dimension "%s" is missing', dimension), statement
 		  FROM policy WHERE policy IS NULL
 		UNION ALL
 		SELECT 'error', guarded::text, format('policy %I was changed', policy_name),
-			   format('DROP POLICY %I ON %s; CREATE POLICY %1$I ON %2$s AS RESTRICTIVE FOR %s USING (%s)',
-					  policy_name, guarded, CASE WHEN writes THEN 'ALL' ELSE 'SELECT' END, expression)
+			   format('DROP POLICY %I ON %s; %s', policy_name, guarded, statement)
 		  FROM policy
 		 WHERE policy IS NOT NULL
-		   AND (polpermissive OR polroles <> '{0}'
-				OR polcmd <> CASE WHEN writes THEN '*' ELSE 'r' END::"char"
-				OR polwithcheck IS NOT NULL
-				OR NOT starts_with(condition, call)
-				OR key IS NULL
-				OR NOT (substr(condition, length(call) + 1) = format('%I)', key)
-						OR starts_with(substr(condition, length(call) + 1), format('(%I)::', key))))
+		   AND asked IS DISTINCT FROM key
+		UNION ALL
+		SELECT 'error', g.parent::regclass::text,
+			   format('it shows rows of %s, which is protected by dimension "%s"', g.relation::regclass, g.dimension),
+			   format('SELECT kpi.protect(%L, %L, %L%s)', g.parent::regclass, g.dimension, g.key,
+					  CASE WHEN g.writes THEN ', ''all''' END)
+		  FROM kpi.protection_gaps(NULL) g
+		 WHERE g.parent IS NOT NULL
 		UNION ALL
 		SELECT 'error', v.relid::text, kpi.scope_bypass(v.relid),
 			   format('ALTER VIEW %s OWNER TO a role without SUPERUSER and BYPASSRLS', v.relid)
@@ -2160,20 +2269,28 @@ BEGIN ATOMIC
 		  JOIN pg_catalog.pg_class c ON c.oid = p.relid
 		 WHERE NOT EXISTS (SELECT FROM kpi.dimension_registry d WHERE d.name = p.dimension)
 		UNION ALL
-		SELECT 'error', name, 'the dimension''s trigger is missing or not enabled: scopes follow changes late',
-			   format('DROP TRIGGER IF EXISTS %I ON %s; CREATE TRIGGER %1$I AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON %2$s FOR EACH STATEMENT EXECUTE FUNCTION kpi.scope_changed(); ALTER TABLE %2$s ENABLE ALWAYS TRIGGER %1$I',
-					  name || '_dimension', source::regclass)
-		  FROM dimension
-		 WHERE view IS NOT NULL AND source IS NOT NULL
-		   AND kpi.dimension_problem(name) IS NULL
-		   AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
-							WHERE t.tgrelid = source AND t.tgenabled = 'A'
+		SELECT 'error', d.name, 'the dimension''s trigger is missing or not enabled: scopes follow changes late',
+			   format('DROP TRIGGER IF EXISTS %I ON %s; CREATE TRIGGER %1$I AFTER %s ON %2$s FOR EACH %s EXECUTE FUNCTION kpi.scope_changed(); ALTER TABLE %2$s ENABLE %s TRIGGER %1$I',
+					  w.name, d.source::regclass, w.events, w.level, w.mode)
+		  FROM (SELECT name, source FROM dimension
+				 WHERE view IS NOT NULL AND source IS NOT NULL AND kpi.dimension_problem(name) IS NULL) d
+		 CROSS JOIN LATERAL (VALUES (d.name || '_dimension', 60, 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'ALWAYS'),
+									(d.name || '_dimension_row', 29, 'INSERT OR UPDATE OR DELETE', 'ROW', 'REPLICA'))
+			   w (name, type, events, level, mode)
+		 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
+							WHERE t.tgrelid = d.source AND t.tgtype = w.type
+							  AND t.tgenabled IN ('A', left(w.mode, 1)::"char")
+							  AND t.tgqual IS NULL AND t.tgattr::text = ''
 							  AND t.tgfoid = 'kpi.scope_changed()'::regprocedure)
+		UNION ALL
+		SELECT 'error', name, 'the dimension''s table is a partition, or has parents or children: scopes follow their changes late', NULL
+		  FROM dimension
+		 WHERE has_relatives
 		UNION ALL
 		SELECT 'error', g.guarded::text,
 			   format('permissive policy %I has no effect beside kpi_open', y.polname),
 			   format('DROP POLICY kpi_open ON %s', g.guarded)
-		  FROM guarded g
+		  FROM (SELECT DISTINCT guarded FROM guarded) g
 		  JOIN pg_catalog.pg_policy y ON y.polrelid = g.guarded
 		 WHERE y.polpermissive AND y.polname <> 'kpi_open'
 		   AND NOT starts_with(y.polname::text, 'kpi_scope_')

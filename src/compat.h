@@ -129,6 +129,21 @@ kpi_compat_add_placeholder(Query *query, Oid relid, const char *name,
 	query->rtable = lappend(query->rtable, rte);
 }
 
+/* Let a placeholder, an entry of the range table, name more columns. */
+static inline void
+kpi_compat_widen_placeholder(Query *query, int rti, Bitmapset *columns)
+{
+	RangeTblEntry *rte = rt_fetch(rti, query->rtable);
+
+#if PG_VERSION_NUM >= 160000
+	RTEPermissionInfo *perm = getRTEPermissionInfo(query->rteperminfos, rte);
+
+	perm->selectedCols = bms_union(perm->selectedCols, columns);
+#else
+	rte->selectedCols = bms_union(rte->selectedCols, columns);
+#endif
+}
+
 /* Check the permissions that the parser noted in a query, as the executor. */
 static inline void
 kpi_compat_check_permissions(Query *query)

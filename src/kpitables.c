@@ -14,7 +14,10 @@
 #include "fmgr.h"
 #include "utils/guc.h"
 
-#include "kpitables.h"
+#include "catalog/catalog.h"
+#include "load/load.h"
+#include "measure/measure.h"
+#include "scope/scope.h"
 
 PG_MODULE_MAGIC;
 

@@ -1,6 +1,6 @@
 /*
  * catalog.c
- *		Where the extension's own objects are, and how its registry is written.
+ *		Where the extension's own objects are, and how trees mention them.
  *
  * The planner hook asks for the OIDs of the marker function, of measure() and of
  * its like at every statement that could hold a measure, so they are cached for
@@ -8,9 +8,8 @@
  * must belong to the extension: a schema of the name "kpi" that somebody else
  * made is no reason to touch anybody's query.
  *
- * The registry tables belong to the owner of the extension and nobody else has
- * a privilege on them.  They are written with the owner's rights by constant
- * statements whose names are all qualified.
+ * The library and the extension's SQL objects are of one version, or nothing that
+ * needs both goes on: the tables may have other columns than the library knows.
  *
  * src/catalog/catalog.c
  */
@@ -18,35 +17,43 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/parallel.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
 #include "commands/extension.h"
-#include "executor/spi.h"
-#include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "rewrite/prs2lock.h"
+#include "rewrite/rewriteDefine.h"
+#include "rewrite/rewriteSupport.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 #include "catalog/catalog.h"
-#include "kpitables.h"
 
 PG_FUNCTION_INFO_V1(kpi_check_server_version);
 
-static KpiObjects objects;
-static bool objects_valid = false;	/* are "objects" up to date? */
-static bool objects_exist = false;	/* is the extension in this database? */
+/* How deep a stored tree may be nested to be looked at */
+#define MAX_TREE_DEPTH	1500
+
+/* What was found in this database, and whether it is up to date */
+typedef struct ObjectCache
+{
+	KpiObjects	objects;
+	bool		exist;			/* is the extension in this database? */
+	char		version[NAMEDATALEN];	/* of its SQL objects */
+	uint64		generation;		/* that it was looked up in; 0: never */
+} ObjectCache;
+
+static ObjectCache cache;
+static uint64 generation = 1;	/* raised by whatever may change the objects */
 
 /*
  * Forget the cached OIDs.  Called at any moment, so it must not touch catalogs.
@@ -54,7 +61,7 @@ static bool objects_exist = false;	/* is the extension in this database? */
 static void
 invalidate_objects(Datum arg, int cacheid, uint32 hashvalue)
 {
-	objects_valid = false;
+	generation++;
 }
 
 /*
@@ -87,45 +94,99 @@ extension_function(Oid namespace, Oid extension, const char *name,
 }
 
 /*
+ * Find the extension's row; false where it is not installed.
+ */
+static bool
+find_extension(Oid *extension, ObjectCache *found)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
+				F_NAMEEQ, CStringGetDatum("kpitables"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_extension form = (Form_pg_extension) GETSTRUCT(tuple);
+		bool		isnull;
+		Datum		version = heap_getattr(tuple, Anum_pg_extension_extversion,
+										   RelationGetDescr(rel), &isnull);
+
+		*extension = form->oid;
+		found->objects.owner = form->extowner;
+		strlcpy(found->version, TextDatumGetCString(version), sizeof(found->version));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return HeapTupleIsValid(tuple);
+}
+
+/*
+ * Look the objects up.
+ */
+static ObjectCache
+look_up_objects(void)
+{
+	static const Oid marker_args[] = {REGCLASSOID, ANYELEMENTOID};
+	static const Oid measure_args[] = {ANYELEMENTOID};
+	static const Oid in_scope_args[] = {TEXTOID, ANYELEMENTOID};
+	ObjectCache found = {0};
+	KpiObjects *objects = &found.objects;
+	Oid			extension;
+
+	/* what arrives meanwhile makes it out of date again */
+	found.generation = generation;
+	objects->namespace = get_namespace_oid(KPI_SCHEMA, true);
+	if (!OidIsValid(objects->namespace) || !find_extension(&extension, &found))
+		return found;
+	objects->marker = extension_function(objects->namespace, extension,
+										 "metric_column", 2, marker_args);
+	objects->measure = extension_function(objects->namespace, extension,
+										  "measure", 1, measure_args);
+	objects->numerator = extension_function(objects->namespace, extension,
+											"numerator", 1, measure_args);
+	objects->denominator = extension_function(objects->namespace, extension,
+											  "denominator", 1, measure_args);
+	objects->in_scope = extension_function(objects->namespace, extension,
+										   "in_scope", 2, in_scope_args);
+	found.exist = OidIsValid(objects->marker) && OidIsValid(objects->measure);
+	return found;
+}
+
+/*
  * The extension's objects in this database, or NULL where it is not installed.
+ * An error on the way leaves the cache as it was, and it is looked up again.
  */
 const KpiObjects *
 kpi_objects(void)
 {
-	static const Oid marker_args[] = {REGCLASSOID, ANYELEMENTOID};
-	static const Oid measure_args[] = {ANYELEMENTOID};
+	if (cache.generation != generation)
+		cache = look_up_objects();
+	return cache.exist ? &cache.objects : NULL;
+}
 
-	if (!objects_valid)
-	{
-		KpiObjects	found = {0};
-		Oid			extension = InvalidOid;
-
-		/*
-		 * Set first: an invalidation that arrives during the look-up must not
-		 * be lost.
-		 */
-		objects_valid = true;
-		objects_exist = false;
-
-		found.namespace = get_namespace_oid(KPI_SCHEMA, true);
-		if (OidIsValid(found.namespace))
-			extension = get_extension_oid("kpitables", true);
-		if (OidIsValid(extension))
-		{
-			found.marker = extension_function(found.namespace, extension,
-											  "metric_column", 2, marker_args);
-			found.measure = extension_function(found.namespace, extension,
-											   "measure", 1, measure_args);
-			found.numerator = extension_function(found.namespace, extension,
-												 "numerator", 1, measure_args);
-			found.denominator = extension_function(found.namespace, extension,
-												   "denominator", 1, measure_args);
-		}
-		objects = found;
-		objects_exist = OidIsValid(found.marker) && OidIsValid(found.measure);
-	}
-
-	return objects_exist ? &objects : NULL;
+/*
+ * Raise an error where the library and the extension's SQL objects are of
+ * different versions, as they are from the update of one to that of the other.
+ * The script of an update itself must be let through.
+ */
+static void
+check_version(void)
+{
+	if (strcmp(cache.version, KPI_VERSION) == 0 || creating_extension)
+		return;
+	/* nothing tells us of a new version alone */
+	cache = look_up_objects();
+	if (strcmp(cache.version, KPI_VERSION) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("extension \"%s\" has version %s, but its library has version %s",
+					"kpitables", cache.version, KPI_VERSION),
+			 errhint("Run ALTER EXTENSION kpitables UPDATE, and restart the server if it preloads an older library.")));
 }
 
 /*
@@ -141,21 +202,51 @@ kpi_require_objects(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"%s\" is not installed in this database", "kpitables"),
 				 errhint("Run CREATE EXTENSION kpitables.")));
+	check_version();
 	return found;
 }
 
 /*
+ * A trigger function of the extension.
+ */
+Oid
+kpi_trigger_function(const char *name)
+{
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(name),
+						   PointerGetDatum(buildoidvector(NULL, 0)),
+						   ObjectIdGetDatum(kpi_require_objects()->namespace));
+}
+
+/*
+ * Is a command about the extension itself, which may be half updated by now?
+ */
+static bool
+is_own_command(Node *parsetree)
+{
+	const char *extension = NULL;
+
+	if (IsA(parsetree, AlterExtensionStmt))
+		extension = ((AlterExtensionStmt *) parsetree)->extname;
+	else if (IsA(parsetree, AlterExtensionContentsStmt))
+		extension = ((AlterExtensionContentsStmt *) parsetree)->extname;
+	return extension != NULL && strcmp(extension, "kpitables") == 0;
+}
+
+/*
  * The event that an event trigger of the extension is called for, or NULL where
- * the extension is half dropped.
+ * the extension is half dropped or is what the command is about.
  */
 EventTriggerData *
 kpi_event(FunctionCallInfo fcinfo)
 {
+	EventTriggerData *event = (EventTriggerData *) fcinfo->context;
+
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("not called by the event trigger manager")));
-	return kpi_objects() == NULL ? NULL : (EventTriggerData *) fcinfo->context;
+	return kpi_objects() == NULL || is_own_command(event->parsetree) ? NULL : event;
 }
 
 /*
@@ -256,234 +347,91 @@ kpi_relation_name(Oid relid)
 }
 
 /*
- * The role that owns the extension.
+ * The owner of a relation, or InvalidOid for one that is gone.
  */
-static Oid
-extension_owner(void)
+Oid
+kpi_relation_owner(Oid relid)
 {
-	Relation	rel;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			owner = InvalidOid;
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			result;
 
-	rel = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
-				F_NAMEEQ, CStringGetDatum("kpitables"));
-	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-
-	if (!OidIsValid(owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"%s\" is not installed in this database", "kpitables"),
-				 errhint("Run CREATE EXTENSION kpitables.")));
-	return owner;
-}
-
-/*
- * Set a parameter until the nest level is closed.
- */
-static void
-set_locally(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-}
-
-/*
- * Until the nest level is closed, let the given schemas be the search path, if
- * any are given, and let values be written as every session reads them, as pg_dump
- * does.  Returns the nest level, for AtEOXact_GUC().
- */
-int
-kpi_begin_plain_text(const char *search_path)
-{
-	int			nestlevel = NewGUCNestLevel();
-
-	if (search_path != NULL)
-		set_locally("search_path", search_path);
-	set_locally("datestyle", "ISO, MDY");
-	set_locally("intervalstyle", "postgres");
-	set_locally("extra_float_digits", "3");
-	set_locally("bytea_output", "hex");
-	set_locally("timezone", "GMT");
-	set_locally("quote_all_identifiers", "off");
-	return nestlevel;
-}
-
-/*
- * Go on with the rights of a role whose objects we are about to read, as a
- * foreign key's check does with those of the table's owner: whatever hangs on
- * them runs with that role's rights and cannot get out of them.  The caller saves
- * and restores the user.
- */
-void
-kpi_become_reader(Oid role)
-{
-	Oid			user;
-	int			sec_context;
-
-	GetUserIdAndSecContext(&user, &sec_context);
-	SetUserIdAndSecContext(role,
-						   sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
-}
-
-/*
- * Begin to run statements by SPI with nothing but pg_catalog in the search path,
- * with the rights of a role, or of the extension's owner if none is given.  After
- * an error, the end of the (sub)transaction restores what is put aside here.
- */
-static void
-begin_access(KpiRegistryAccess *access, Oid role)
-{
-	GetUserIdAndSecContext(&access->user, &access->sec_context);
-	if (OidIsValid(role))
-		kpi_become_reader(role);
-	else
-		SetUserIdAndSecContext(extension_owner(),
-							   access->sec_context | SECURITY_LOCAL_USERID_CHANGE);
-	access->nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-}
-
-/*
- * Begin to run statements on the registry tables; the caller has checked that the
- * current user may do so.
- */
-void
-kpi_begin_registry(KpiRegistryAccess *access)
-{
-	begin_access(access, InvalidOid);
-}
-
-/*
- * Be who we were before.
- */
-void
-kpi_end_registry(KpiRegistryAccess *access)
-{
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
-	AtEOXact_GUC(true, access->nestlevel);
-	SetUserIdAndSecContext(access->user, access->sec_context);
-}
-
-/*
- * Run one statement.  Returns the number of rows, and in row[] the first columns
- * of the first one, copied to the caller's context.
- */
-static uint64
-run_statement(Oid role, const char *sql, int nargs, Oid *argtypes, Datum *values,
-			  const char *nulls, int ncolumns, Datum *row, bool *isnull)
-{
-	KpiRegistryAccess access;
-	int			rc;
-	uint64		processed;
-
-	begin_access(&access, role);
-	/* a parallel worker only reads, and may not begin a command */
-	rc = SPI_execute_with_args(sql, nargs, argtypes, values, nulls,
-							   IsInParallelMode(), 0);
-	if (rc < 0)
-		elog(ERROR, "statement failed: %s", SPI_result_code_string(rc));
-	processed = SPI_processed;
-	for (int i = 0; i < ncolumns && processed > 0; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(SPI_tuptable->tupdesc, i);
-
-		row[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull[i]);
-		if (!isnull[i])
-			row[i] = SPI_datumTransfer(row[i], att->attbyval, att->attlen);
-	}
-	kpi_end_registry(&access);
-	return processed;
-}
-
-/*
- * Run one statement on the registry tables.
- */
-uint64
-kpi_registry_execute(const char *sql, int nargs, Oid *argtypes,
-					 Datum *values, const char *nulls)
-{
-	return run_statement(InvalidOid, sql, nargs, argtypes, values, nulls, 0, NULL, NULL);
-}
-
-/*
- * Ask the registry tables for one value; no row gives NULL.
- */
-Datum
-kpi_registry_value(const char *sql, int nargs, Oid *argtypes, Datum *values,
-				   bool *isnull)
-{
-	return kpi_value_as(InvalidOid, sql, nargs, argtypes, values, isnull);
-}
-
-/*
- * Ask for one value with the rights of a role.
- */
-Datum
-kpi_value_as(Oid role, const char *sql, int nargs, Oid *argtypes, Datum *values,
-			 bool *isnull)
-{
-	Datum		result = (Datum) 0;
-
-	*isnull = true;
-	(void) run_statement(role, sql, nargs, argtypes, values, NULL, 1, &result, isnull);
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	result = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
 	return result;
 }
 
 /*
- * Ask the registry tables for the columns of one row; false if there is none.
+ * The query of an open view or materialized view: the rule for SELECT, whatever
+ * other rules there are and however they are called; NULL for other relations.
  */
-bool
-kpi_registry_row(const char *sql, int nargs, Oid *argtypes, Datum *values,
-				 int ncolumns, Datum *row, bool *isnull)
+Query *
+kpi_relation_query(Relation rel)
 {
-	return run_statement(InvalidOid, sql, nargs, argtypes, values, NULL,
-						 ncolumns, row, isnull) > 0;
+	if (rel->rd_rel->relkind != RELKIND_VIEW && rel->rd_rel->relkind != RELKIND_MATVIEW)
+		return NULL;
+	for (int i = 0; rel->rd_rules != NULL && i < rel->rd_rules->numLocks; i++)
+	{
+		RewriteRule *rule = rel->rd_rules->rules[i];
+
+		if (rule->event == CMD_SELECT && list_length(rule->actions) == 1)
+			return linitial_node(Query, rule->actions);
+	}
+	return NULL;
 }
 
 /*
- * Run something whose failure must not fail the statement: in a subtransaction,
- * returning the error, or NULL.  A request to stop is not swallowed.
+ * Is a stored tree nested so deep that to read it might exhaust the stack?  Whoever
+ * looks at everybody's views must not fail at one.  A token's own braces are
+ * escaped.
  */
-ErrorData *
-kpi_run_guarded(void (*body) (void *arg), void *arg)
+static bool
+nests_too_deep(const char *tree)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	int			depth = 0;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
+	for (; *tree != '\0'; tree++)
 	{
-		body(arg);
-		ReleaseCurrentSubTransaction();
+		if (*tree == '\\' && tree[1] != '\0')
+			tree++;
+		else if (*tree == '{' && ++depth > MAX_TREE_DEPTH)
+			return true;
+		else if (*tree == '}')
+			depth--;
 	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	return false;
+}
 
-	if (error != NULL && (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-						  error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
-		ReThrowError(error);
-	return error;
+/*
+ * A copy of the query of a view or materialized view as the catalog has it, or
+ * NULL.  Nothing is locked, so nobody is waited for: it tells how things are, not
+ * how they will be when the answer is used.  NULL, too, is what is too deep to be
+ * read.
+ */
+Query *
+kpi_stored_query(Oid relid, bool *too_deep)
+{
+	HeapTuple	tuple = SearchSysCache2(RULERELNAME, ObjectIdGetDatum(relid),
+										PointerGetDatum(ViewSelectRuleName));
+	Query	   *result = NULL;
+	Datum		action;
+	bool		isnull;
+
+	*too_deep = false;
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	action = SysCacheGetAttr(RULERELNAME, tuple, Anum_pg_rewrite_ev_action, &isnull);
+	if (!isnull && ((Form_pg_rewrite) GETSTRUCT(tuple))->ev_type == CMD_SELECT + '0')
+	{
+		char	   *tree = TextDatumGetCString(action);
+
+		*too_deep = nests_too_deep(tree);
+		if (!*too_deep)
+			result = linitial_node(Query, castNode(List, stringToNode(tree)));
+	}
+	ReleaseSysCache(tuple);
+	return result;
 }
 
 /*

@@ -10,34 +10,31 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 BEGIN ATOMIC
 	WITH guarded AS (					-- tables that must obey, partitions included
-		SELECT p.*, t.relid AS guarded, c.relkind, c.relrowsecurity, c.relforcerowsecurity,
-			   coalesce((SELECT a.attname FROM pg_catalog.pg_attribute a
-						  WHERE a.attrelid = p.relid AND a.attname = p.attname AND NOT a.attisdropped),
-						(SELECT a.attname FROM pg_catalog.pg_attribute a
-						  WHERE a.attrelid = p.relid AND a.attnum = p.attnum AND NOT a.attisdropped)) AS key
-		  FROM kpi.protection_registry p
-		 CROSS JOIN LATERAL kpi.relation_and_children(p.relid) t (relid)
-		  JOIN pg_catalog.pg_class c ON c.oid = t.relid
+		SELECT g.relation::regclass AS guarded, g.dimension, g.key, g.writes, c.relkind,
+			   c.relrowsecurity, c.relforcerowsecurity
+		  FROM kpi.guarded_relations(NULL) g
+		  JOIN pg_catalog.pg_class c ON c.oid = g.relation
 	), policy AS (
-		SELECT g.*, y.oid AS policy, y.polpermissive, y.polroles, y.polcmd, y.polwithcheck,
-			   pg_get_expr(y.polqual, y.polrelid) AS condition,
+		SELECT g.*, y.oid AS policy, a.attname AS asked,
 			   format('kpi_scope_%s', g.dimension) AS policy_name,
-			   format('kpi.in_scope(''%s''::text, ', replace(g.dimension, '''', '''''')) AS call
+			   format('CREATE POLICY %I ON %s AS RESTRICTIVE FOR %s USING (kpi.in_scope(%L, %s))',
+					  'kpi_scope_' || g.dimension, g.guarded,
+					  CASE WHEN g.writes THEN 'ALL' ELSE 'SELECT' END, g.dimension,
+					  CASE WHEN d.type <> k.atttypid THEN format('%I::%s', g.key, d.type)
+						   ELSE quote_ident(g.key) END) AS statement
 		  FROM guarded g
+		  LEFT JOIN kpi.dimension_registry d ON d.name = g.dimension
+		  LEFT JOIN pg_catalog.pg_attribute k ON k.attrelid = g.guarded AND k.attname = g.key
 		  LEFT JOIN pg_catalog.pg_policy y
 			ON y.polrelid = g.guarded AND y.polname::text = 'kpi_scope_' || g.dimension
+		  LEFT JOIN pg_catalog.pg_attribute a
+			ON a.attrelid = g.guarded AND a.attnum = kpi.policy_column(g.guarded, g.dimension, g.writes)
 		 WHERE g.relkind <> 'f'
 	), dimension AS (
-		SELECT d.name, d.relid, v.oid AS view,
-			   (SELECT e.refobjid FROM pg_catalog.pg_depend e
-				  JOIN pg_catalog.pg_rewrite w ON w.oid = e.objid
-				  JOIN pg_catalog.pg_class s ON s.oid = e.refobjid AND s.relkind = 'r'
-				 WHERE e.classid = 'pg_catalog.pg_rewrite'::regclass
-				   AND e.refclassid = 'pg_catalog.pg_class'::regclass
-				   AND w.ev_class = v.oid
-				 LIMIT 1) AS source
+		SELECT d.name, d.relid, v.oid AS view, t.relation AS source, t.has_relatives
 		  FROM kpi.dimension_registry d
 		  LEFT JOIN pg_catalog.pg_class v ON v.oid = d.relid
+		  LEFT JOIN kpi.dimension_table t ON t.dimension = d.name
 		 WHERE d.relid IS NOT NULL
 	), tracked AS (						-- tables whose changes are recorded, partitions included
 		SELECT t.relid, t.time_column, t.verified_at, f.relid AS member, c.relkind, c.relpersistence, y.has_time,
@@ -62,26 +59,26 @@ BEGIN ATOMIC
 		  FROM guarded WHERE NOT relforcerowsecurity AND relkind <> 'f'
 		UNION ALL
 		SELECT 'error', guarded::text, 'a foreign table among the children of a protected table cannot be protected',
-			   format('ALTER TABLE %s DETACH PARTITION %s', relid, guarded)
-		  FROM guarded WHERE relkind = 'f'
+			   format('ALTER TABLE %s DETACH PARTITION %s', i.inhparent::regclass, guarded)
+		  FROM guarded
+		  JOIN pg_catalog.pg_inherits i ON i.inhrelid = guarded
+		 WHERE relkind = 'f'
 		UNION ALL
-		SELECT 'error', guarded::text, format('the policy for dimension "%s" is missing', dimension),
-			   format('CREATE POLICY %I ON %s AS RESTRICTIVE FOR %s USING (%s)', policy_name, guarded,
-					  CASE WHEN writes THEN 'ALL' ELSE 'SELECT' END, expression)
+		SELECT 'error', guarded::text, format('the policy for dimension "%s" is missing', dimension), statement
 		  FROM policy WHERE policy IS NULL
 		UNION ALL
 		SELECT 'error', guarded::text, format('policy %I was changed', policy_name),
-			   format('DROP POLICY %I ON %s; CREATE POLICY %1$I ON %2$s AS RESTRICTIVE FOR %s USING (%s)',
-					  policy_name, guarded, CASE WHEN writes THEN 'ALL' ELSE 'SELECT' END, expression)
+			   format('DROP POLICY %I ON %s; %s', policy_name, guarded, statement)
 		  FROM policy
 		 WHERE policy IS NOT NULL
-		   AND (polpermissive OR polroles <> '{0}'
-				OR polcmd <> CASE WHEN writes THEN '*' ELSE 'r' END::"char"
-				OR polwithcheck IS NOT NULL
-				OR NOT starts_with(condition, call)
-				OR key IS NULL
-				OR NOT (substr(condition, length(call) + 1) = format('%I)', key)
-						OR starts_with(substr(condition, length(call) + 1), format('(%I)::', key))))
+		   AND asked IS DISTINCT FROM key
+		UNION ALL
+		SELECT 'error', g.parent::regclass::text,
+			   format('it shows rows of %s, which is protected by dimension "%s"', g.relation::regclass, g.dimension),
+			   format('SELECT kpi.protect(%L, %L, %L%s)', g.parent::regclass, g.dimension, g.key,
+					  CASE WHEN g.writes THEN ', ''all''' END)
+		  FROM kpi.protection_gaps(NULL) g
+		 WHERE g.parent IS NOT NULL
 		UNION ALL
 		SELECT 'error', v.relid::text, kpi.scope_bypass(v.relid),
 			   format('ALTER VIEW %s OWNER TO a role without SUPERUSER and BYPASSRLS', v.relid)
@@ -105,20 +102,28 @@ BEGIN ATOMIC
 		  JOIN pg_catalog.pg_class c ON c.oid = p.relid
 		 WHERE NOT EXISTS (SELECT FROM kpi.dimension_registry d WHERE d.name = p.dimension)
 		UNION ALL
-		SELECT 'error', name, 'the dimension''s trigger is missing or not enabled: scopes follow changes late',
-			   format('DROP TRIGGER IF EXISTS %I ON %s; CREATE TRIGGER %1$I AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON %2$s FOR EACH STATEMENT EXECUTE FUNCTION kpi.scope_changed(); ALTER TABLE %2$s ENABLE ALWAYS TRIGGER %1$I',
-					  name || '_dimension', source::regclass)
-		  FROM dimension
-		 WHERE view IS NOT NULL AND source IS NOT NULL
-		   AND kpi.dimension_problem(name) IS NULL
-		   AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
-							WHERE t.tgrelid = source AND t.tgenabled = 'A'
+		SELECT 'error', d.name, 'the dimension''s trigger is missing or not enabled: scopes follow changes late',
+			   format('DROP TRIGGER IF EXISTS %I ON %s; CREATE TRIGGER %1$I AFTER %s ON %2$s FOR EACH %s EXECUTE FUNCTION kpi.scope_changed(); ALTER TABLE %2$s ENABLE %s TRIGGER %1$I',
+					  w.name, d.source::regclass, w.events, w.level, w.mode)
+		  FROM (SELECT name, source FROM dimension
+				 WHERE view IS NOT NULL AND source IS NOT NULL AND kpi.dimension_problem(name) IS NULL) d
+		 CROSS JOIN LATERAL (VALUES (d.name || '_dimension', 60, 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'ALWAYS'),
+									(d.name || '_dimension_row', 29, 'INSERT OR UPDATE OR DELETE', 'ROW', 'REPLICA'))
+			   w (name, type, events, level, mode)
+		 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
+							WHERE t.tgrelid = d.source AND t.tgtype = w.type
+							  AND t.tgenabled IN ('A', left(w.mode, 1)::"char")
+							  AND t.tgqual IS NULL AND t.tgattr::text = ''
 							  AND t.tgfoid = 'kpi.scope_changed()'::regprocedure)
+		UNION ALL
+		SELECT 'error', name, 'the dimension''s table is a partition, or has parents or children: scopes follow their changes late', NULL
+		  FROM dimension
+		 WHERE has_relatives
 		UNION ALL
 		SELECT 'error', g.guarded::text,
 			   format('permissive policy %I has no effect beside kpi_open', y.polname),
 			   format('DROP POLICY kpi_open ON %s', g.guarded)
-		  FROM guarded g
+		  FROM (SELECT DISTINCT guarded FROM guarded) g
 		  JOIN pg_catalog.pg_policy y ON y.polrelid = g.guarded
 		 WHERE y.polpermissive AND y.polname <> 'kpi_open'
 		   AND NOT starts_with(y.polname::text, 'kpi_scope_')

@@ -18,19 +18,19 @@
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "common/hashfn.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/varlena.h"
 
+#include "catalog/behalf.h"
 #include "catalog/catalog.h"
+#include "catalog/registry.h"
 #include "lineage/lineage.h"
 
 PG_FUNCTION_INFO_V1(kpi_upstream);
@@ -126,6 +126,29 @@ graph_object(Graph *graph, char *name, char *type)
 }
 
 /*
+ * Take an edge of the graph.
+ */
+static void
+take_edge(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Graph	   *graph = arg;
+	GraphEdge  *edge = palloc0(sizeof(GraphEdge));
+	char	   *values[8];
+
+	for (int column = 0; column < lengthof(values); column++)
+		values[column] = kpi_row_text(row, desc, column + 1);
+	edge->source = graph_object(graph, values[1], values[0]);
+	edge->source_column = values[2];
+	edge->target = graph_object(graph, values[4], values[3]);
+	edge->target_column = values[5];
+	edge->kind = values[6];
+	edge->transformation = values[7];
+	edge->source->out = lappend(edge->source->out, edge);
+	edge->target->in = lappend(edge->target->in, edge);
+	graph->edges = lappend(graph->edges, edge);
+}
+
+/*
  * Read the graph, with the rights of the extension's owner.
  */
 static Graph *
@@ -133,42 +156,17 @@ load_graph(void)
 {
 	Graph	   *graph = palloc0(sizeof(Graph));
 	HASHCTL		control = {0};
-	MemoryContext caller = CurrentMemoryContext;
-	KpiRegistryAccess registry;
 
 	control.keysize = sizeof(char *);
 	control.entrysize = sizeof(GraphObject);
 	control.hash = hash_name;
 	control.match = compare_names;
-	control.hcxt = caller;
+	control.hcxt = CurrentMemoryContext;
 	graph->objects = hash_create("kpitables lineage", 256, &control,
 								 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
-
-	kpi_begin_registry(&registry);
-	if (SPI_execute("SELECT source_type, source, source_column, target_type, target, target_column, kind, transformation"
-					" FROM kpi.lineage_current ORDER BY target, target_column NULLS LAST, kind, source, source_column",
-					true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read lineage");
-	MemoryContextSwitchTo(caller);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		GraphEdge  *edge = palloc0(sizeof(GraphEdge));
-		char	   *values[8];
-
-		for (int column = 0; column < lengthof(values); column++)
-			values[column] = SPI_getvalue(tuple, SPI_tuptable->tupdesc, column + 1);
-		edge->source = graph_object(graph, values[1], values[0]);
-		edge->source_column = values[2];
-		edge->target = graph_object(graph, values[4], values[3]);
-		edge->target_column = values[5];
-		edge->kind = values[6];
-		edge->transformation = values[7];
-		edge->source->out = lappend(edge->source->out, edge);
-		edge->target->in = lappend(edge->target->in, edge);
-		graph->edges = lappend(graph->edges, edge);
-	}
-	kpi_end_registry(&registry);
+	(void) kpi_registry_read("SELECT source_type, source, source_column, target_type, target, target_column, kind, transformation"
+							 " FROM kpi.lineage_current ORDER BY target, target_column NULLS LAST, kind, source, source_column",
+							 0, NULL, NULL, take_edge, graph);
 	return graph;
 }
 
@@ -326,61 +324,82 @@ has_arguments(const char *string)
 	return false;
 }
 
-/*
- * What a text names: a function if it has arguments, else a relation or, if it
- * has another part, a column of one.
- */
-static NamedObject
-find_named_object(text *object)
+/* A text that names an object, and the object */
+typedef struct NameSearch
 {
-	NamedObject result = {0};
-	int			nestlevel = kpi_begin_plain_text(NULL);
-	char	   *string = text_to_cstring(object);
-	List	   *names;
+	text	   *object;
+	NamedObject found;
+} NameSearch;
+
+/*
+ * A relation or, where the name has another part, a column of one.
+ */
+static void
+find_relation_or_column(NameSearch *search, const char *string)
+{
+	NamedObject *found = &search->found;
+	List	   *names = textToQualifiedNameList(search->object);
 	Oid			table = InvalidOid;
 
-	if (has_arguments(string))
-	{
-		ObjectAddress address = {ProcedureRelationId, InvalidOid, 0};
-
-		result.funcid = DatumGetObjectId(DirectFunctionCall1(regprocedurein, CStringGetDatum(string)));
-		address.objectId = result.funcid;
-		result.name = kpi_lineage_object_name(address);
-		AtEOXact_GUC(true, nestlevel);
-		return result;
-	}
-
-	names = textToQualifiedNameList(object);
-	result.relid = find_relation(names);
+	found->relid = find_relation(names);
 	if (list_length(names) >= 2)
 		table = find_relation(list_truncate(list_copy(names), list_length(names) - 1));
 	if (OidIsValid(table))
-		result.attnum = get_attnum(table, strVal(llast(names)));
-	if (result.attnum <= 0)
-		result.attnum = 0;
-	if (OidIsValid(result.relid) && result.attnum > 0)
+		found->attnum = Max(get_attnum(table, strVal(llast(names))), 0);
+	if (OidIsValid(found->relid) && found->attnum > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_AMBIGUOUS_COLUMN),
 				 errmsg("\"%s\" is a relation and a column", string),
 				 errhint("Write the schema of the table in front of the column's.")));
-	if (!OidIsValid(result.relid) && OidIsValid(table) && result.attnum == 0)
+	if (!OidIsValid(found->relid) && OidIsValid(table) && found->attnum == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of relation %s does not exist",
 						strVal(llast(names)), kpi_relation_name(table))));
-	if (!OidIsValid(result.relid) && result.attnum == 0)
+	if (!OidIsValid(found->relid) && found->attnum == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation or column \"%s\" does not exist", string),
 				 errhint("Write schema.relation, schema.relation.column or schema.function(argument types).")));
-	if (!OidIsValid(result.relid))
+	if (!OidIsValid(found->relid))
 	{
-		result.relid = table;
-		result.column = get_attname(table, result.attnum, false);
+		found->relid = table;
+		found->column = get_attname(table, found->attnum, false);
 	}
-	result.name = kpi_relation_name(result.relid);
-	AtEOXact_GUC(true, nestlevel);
-	return result;
+	found->name = kpi_relation_name(found->relid);
+}
+
+/*
+ * Errand: what a text names, a function if it has arguments.
+ */
+static void
+find_by_name(void *arg)
+{
+	NameSearch *search = arg;
+	char	   *string = text_to_cstring(search->object);
+	ObjectAddress address = {ProcedureRelationId, InvalidOid, 0};
+
+	if (!has_arguments(string))
+	{
+		find_relation_or_column(search, string);
+		return;
+	}
+	address.objectId = DatumGetObjectId(DirectFunctionCall1(regprocedurein,
+															CStringGetDatum(string)));
+	search->found.funcid = address.objectId;
+	search->found.name = kpi_lineage_object_name(address);
+}
+
+/*
+ * What a text names, by the caller's search path.
+ */
+static NamedObject
+find_named_object(text *object)
+{
+	NameSearch	search = {object, {0}};
+
+	kpi_in_plain_text(NULL, find_by_name, &search);
+	return search.found;
 }
 
 /*

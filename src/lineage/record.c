@@ -14,7 +14,6 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
@@ -22,9 +21,10 @@
 #include "tcop/deparse_utility.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
 
+#include "catalog/behalf.h"
 #include "catalog/catalog.h"
+#include "catalog/registry.h"
 
 PG_FUNCTION_INFO_V1(kpi_changes_lineage);
 PG_FUNCTION_INFO_V1(kpi_lock_lineage);
@@ -38,29 +38,6 @@ typedef struct Recording
 	char	   *role;
 	char	   *problem;
 } Recording;
-
-/*
- * Is lineage concerned by what the command did?  Asked after every command, so
- * the plan is kept.
- */
-static bool
-concerns_lineage(const char *sql, SPIPlanPtr *plan)
-{
-	bool		result;
-
-	if (*plan == NULL)
-	{
-		*plan = SPI_prepare(sql, 0, NULL);
-		if (*plan == NULL || SPI_keepplan(*plan) != 0)
-			elog(ERROR, "could not prepare \"%s\"", sql);
-	}
-	if (SPI_execute_snapshot(*plan, NULL, NULL, GetLatestSnapshot(), InvalidSnapshot,
-							 true, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read what a command changed");
-	result = SPI_processed > 0;
-	SPI_freetuptable(SPI_tuptable);
-	return result;
-}
 
 /*
  * kpi.changes_lineage(pg_ddl_command): can a command change what columns there
@@ -136,40 +113,34 @@ kpi_lock_lineage(PG_FUNCTION_ARGS)
 }
 
 /*
- * Record what a command changed, with the rights of the extension's owner.
+ * Errand: record what a command changed, with the rights of the extension's owner.
  */
 static void
 record_body(void *arg)
 {
-	static SPIPlanPtr changes = NULL;
-	static SPIPlanPtr drops = NULL;
 	Recording  *recording = arg;
 	Oid			argtypes[] = {TEXTOID, TEXTOID};
 	Datum		values[] = {CStringGetTextDatum(recording->command),
 	CStringGetTextDatum(recording->role)};
-	KpiRegistryAccess registry;
-	bool		concerned;
 
-	kpi_begin_registry(&registry);
-	concerned = recording->drops ?
-		concerns_lineage("SELECT FROM pg_catalog.pg_event_trigger_dropped_objects() AS d"
-						 " WHERE d.object_type OPERATOR(pg_catalog.=) ANY ('{view,materialized view,function}')"
-						 " OR EXISTS (SELECT FROM kpi.lineage_edge AS e WHERE e.target OPERATOR(pg_catalog.=) d.objid)"
-						 " OR EXISTS (SELECT FROM kpi.lineage_edge AS e WHERE e.source OPERATOR(pg_catalog.=) d.objid)",
-						 &drops) :
-		concerns_lineage("SELECT FROM kpi.lineage_ddl", &changes);
-	kpi_end_registry(&registry);
+	/* asked after every command: most are of no concern */
+	if (!kpi_registry_has(recording->drops ?
+						  "SELECT FROM pg_catalog.pg_event_trigger_dropped_objects() AS d"
+						  " WHERE d.object_type OPERATOR(pg_catalog.=) ANY ('{view,materialized view,function}')"
+						  " OR EXISTS (SELECT FROM kpi.lineage_edge AS e WHERE e.target OPERATOR(pg_catalog.=) d.objid)"
+						  " OR EXISTS (SELECT FROM kpi.lineage_edge AS e WHERE e.source OPERATOR(pg_catalog.=) d.objid)" :
+						  "SELECT FROM kpi.lineage_ddl", 0, NULL, NULL))
+		return;
 
 	/* its snapshot may be older than what hangs on the object */
-	if (concerned && IsolationUsesXactSnapshot())
+	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("the transaction is REPEATABLE READ or SERIALIZABLE")));
-	if (concerned)
-		(void) kpi_registry_execute(recording->drops ?
-									"SELECT kpi.record_lineage_of_drop($1, $2)" :
-									"SELECT kpi.record_lineage_around(pg_catalog.array_agg(class), pg_catalog.array_agg(object), $1, $2) FROM kpi.lineage_ddl",
-									2, argtypes, values, NULL);
+	(void) kpi_registry_execute(recording->drops ?
+								"SELECT kpi.record_lineage_of_drop($1, $2)" :
+								"SELECT kpi.record_lineage_around(pg_catalog.array_agg(class), pg_catalog.array_agg(object), $1, $2) FROM kpi.lineage_ddl",
+								2, argtypes, values, NULL);
 }
 
 /*

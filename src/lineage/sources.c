@@ -26,13 +26,13 @@
 #include "rewrite/prs2lock.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "catalog/behalf.h"
 #include "catalog/catalog.h"
 #include "lineage/lineage.h"
 
@@ -105,21 +105,12 @@ lock_query_relations(Node *node, ReadLocks *locks)
 static List *
 derive_view(Relation rel, ReadLocks *locks)
 {
-	Query	   *query;
+	Query	   *query = copyObject(kpi_relation_query(rel));
 
-	if (rel->rd_rules == NULL)
+	if (query == NULL)
 		return NIL;
-	for (int i = 0; i < rel->rd_rules->numLocks; i++)
-	{
-		RewriteRule *rule = rel->rd_rules->rules[i];
-
-		if (rule->event != CMD_SELECT || list_length(rule->actions) != 1)
-			continue;
-		query = copyObject(linitial_node(Query, rule->actions));
-		(void) lock_query_relations((Node *) query, locks);
-		return kpi_derive_from_query(query, NIL);
-	}
-	return NIL;
+	(void) lock_query_relations((Node *) query, locks);
+	return kpi_derive_from_query(query, NIL);
 }
 
 /*
@@ -392,32 +383,34 @@ text_or_null(const char *string, bool *isnull)
 	return string == NULL ? (Datum) 0 : CStringGetTextDatum(string);
 }
 
-/*
- * kpi.derive_lineage(class, object, nowait)
- */
-Datum
-kpi_derive_lineage_rows(PG_FUNCTION_ARGS)
+/* A call of kpi.derive_lineage() */
+typedef struct DeriveCall
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	ObjectAddress object;
-	List	   *edges;
-	ListCell   *lc;
-	int			nestlevel = kpi_begin_plain_text("pg_catalog, pg_temp");
+	bool		nowait;
+	ReturnSetInfo *rsinfo;
+} DeriveCall;
 
-	InitMaterializedSRF(fcinfo, 0);
-	ObjectAddressSet(object, PG_GETARG_OID(0), PG_GETARG_OID(1));
-	edges = derive_lineage(object, PG_GETARG_BOOL(2));
-	foreach(lc, edges)
+/*
+ * Errand: return the lineage of an object.
+ */
+static void
+return_lineage(void *arg)
+{
+	DeriveCall *call = arg;
+	ListCell   *lc;
+
+	foreach(lc, derive_lineage(call->object, call->nowait))
 	{
 		LineageEdge *edge = lfirst(lc);
-		ObjectAddress target = object;
+		ObjectAddress target = call->object;
 		Datum		values[10];
 		bool		nulls[10] = {false};
 
 		target.objectSubId = edge->target_column;
-		values[0] = ObjectIdGetDatum(object.classId);
-		values[1] = ObjectIdGetDatum(object.objectId);
-		values[2] = CStringGetTextDatum(kpi_lineage_object_name(object));
+		values[0] = ObjectIdGetDatum(target.classId);
+		values[1] = ObjectIdGetDatum(target.objectId);
+		values[2] = CStringGetTextDatum(kpi_lineage_object_name(target));
 		values[3] = text_or_null(column_name(target), &nulls[3]);
 		values[4] = ObjectIdGetDatum(edge->source.classId);
 		values[5] = ObjectIdGetDatum(edge->source.objectId);
@@ -425,8 +418,22 @@ kpi_derive_lineage_rows(PG_FUNCTION_ARGS)
 		values[7] = text_or_null(column_name(edge->source), &nulls[7]);
 		values[8] = CStringGetTextDatum(kind_name(edge->kind));
 		values[9] = text_or_null(edge->transformation, &nulls[9]);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		tuplestore_putvalues(call->rsinfo->setResult, call->rsinfo->setDesc, values, nulls);
 	}
-	AtEOXact_GUC(true, nestlevel);
+}
+
+/*
+ * kpi.derive_lineage(class, object, nowait)
+ */
+Datum
+kpi_derive_lineage_rows(PG_FUNCTION_ARGS)
+{
+	DeriveCall	call = {{0}};
+
+	InitMaterializedSRF(fcinfo, 0);
+	ObjectAddressSet(call.object, PG_GETARG_OID(0), PG_GETARG_OID(1));
+	call.nowait = PG_GETARG_BOOL(2);
+	call.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	kpi_in_plain_text("pg_catalog, pg_temp", return_lineage, &call);
 	return (Datum) 0;
 }

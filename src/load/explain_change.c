@@ -37,6 +37,7 @@
 #include "utils/typcache.h"
 
 #include "catalog/catalog.h"
+#include "catalog/registry.h"
 #include "metric/additivity.h"
 #include "metric/definition.h"
 #include "metric/metric.h"

@@ -27,8 +27,9 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
+#include "catalog/behalf.h"
 #include "catalog/catalog.h"
-#include "kpitables.h"
+#include "catalog/registry.h"
 #include "load/load.h"
 
 PG_FUNCTION_INFO_V1(kpi_follow_tracked);
@@ -51,7 +52,12 @@ follow_alter_table(CollectedCommand *command, List *relids)
 		AlterTableCmd *alter = castNode(AlterTableCmd, subcmd->parsetree);
 		Oid			other = subcmd->address.objectId;
 
-		/* PostgreSQL does not tell which partition it was */
+		/*
+		 * PostgreSQL does not tell which partition it was, so its name is looked
+		 * up again.  The command still has it locked, so it has that name; should
+		 * another table of it have come first in the search path meanwhile, the
+		 * worst is that the triggers of that one are put right, if the user owns it.
+		 */
 		if (alter->def != NULL && IsA(alter->def, PartitionCmd))
 			other = RangeVarGetRelid(((PartitionCmd *) alter->def)->name, NoLock, true);
 		switch (alter->subtype)
@@ -93,17 +99,11 @@ follow_alter_table(CollectedCommand *command, List *relids)
  * may give it another one.
  */
 static void
-follow_rename(RenameStmt *rename)
+follow_rename(RenameStmt *rename, Oid relid)
 {
 	Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID};
 	Datum		values[3];
-	Oid			relid;
 
-	if (rename->renameType != OBJECT_COLUMN)
-		return;
-	relid = RangeVarGetRelid(rename->relation, NoLock, true);
-	if (!OidIsValid(relid))
-		return;
 	values[0] = ObjectIdGetDatum(relid);
 	values[1] = CStringGetTextDatum(rename->subname);
 	values[2] = CStringGetTextDatum(rename->newname);
@@ -122,9 +122,9 @@ follow_commands(Node *parsetree)
 {
 	List	   *relids = NIL;
 	ListCell   *lc;
+	bool		renames = IsA(parsetree, RenameStmt) &&
+	((RenameStmt *) parsetree)->renameType == OBJECT_COLUMN;
 
-	if (IsA(parsetree, RenameStmt))
-		follow_rename((RenameStmt *) parsetree);
 	foreach(lc, kpi_load_rows("SELECT c.command, c.objid FROM pg_event_trigger_ddl_commands() AS c"
 							  " WHERE c.classid = 'pg_class'::regclass",
 							  0, NULL, NULL))
@@ -133,6 +133,8 @@ follow_commands(Node *parsetree)
 		CollectedCommand *command = (CollectedCommand *) DatumGetPointer(row->first);
 		Oid			relid = DatumGetObjectId(row->second);
 
+		if (renames)
+			follow_rename((RenameStmt *) parsetree, relid);
 		if (command->type == SCT_AlterTable)
 			relids = follow_alter_table(command, relids);
 		else if (has_superclass(relid))

@@ -25,27 +25,30 @@ typedef struct TrackedKey
 	bool		has_settings;	/* does what it writes depend on any? */
 } TrackedKey;
 
-/* What to note of a change of a tracked table, partition or child */
+/*
+ * What to note of a change of a tracked table, partition or child.  Once made it is
+ * never changed: when it is out of date, another one takes its place.
+ */
 typedef struct TrackedTable
 {
 	Oid			relid;
-	bool		valid;
-	bool		changed;		/* while it was looked up? */
-	bool		tracked;
 	AttrNumber	time_attnum;	/* or InvalidAttrNumber */
 	Oid			time_type;
 	AttrNumber	last_attnum;	/* of the columns that are looked at */
 	int			nkeys;
 	TrackedKey *keys;
-	MemoryContext context;		/* of the keys */
+	MemoryContext context;		/* of all this */
 } TrackedTable;
 
-/* A row of two values that are passed by value */
+/* A row of two values that are passed by value and are not null */
 typedef struct LoadRow
 {
 	Datum		first;
 	Datum		second;
 } LoadRow;
+
+/* follow.c */
+extern void kpi_load_init(void);
 
 /* tracked.c */
 extern void kpi_tracked_init(void);

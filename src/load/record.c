@@ -7,10 +7,11 @@
  * table has a time column or is scoped by dimensions, reads them once to note the
  * range of the time and the few keys that were touched.
  *
- * The row is put into the table as into a system catalog, without the executor:
- * nothing that somebody hangs on it, and no privilege, is in the way of the
- * statement that is recorded.  Rows are only ever appended, so nobody waits for
- * anybody, and they stand and fall with the transaction that wrote them.
+ * The row is put into the table without a statement, as logical replication does:
+ * by the table's real columns, constraints and indexes, whatever a DBA added to them,
+ * but no trigger and no privilege is in the way of the statement that is recorded.
+ * Rows are only ever appended, so nobody waits for anybody, and they stand and fall
+ * with the transaction that wrote them.
  *
  * src/load/record.c
  */
@@ -18,11 +19,11 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "executor/tuptable.h"
+#include "executor/executor.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "tcop/pquery.h"
@@ -30,7 +31,6 @@
 #include "utils/date.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
-#include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -38,6 +38,7 @@
 #include "utils/tuplestore.h"
 #include "utils/xid8.h"
 
+#include "catalog/behalf.h"
 #include "catalog/catalog.h"
 #include "load/load.h"
 
@@ -79,13 +80,13 @@ typedef struct DataChange
 #define MAX_MEMBERS 16
 
 /* The keys of a dimension that a statement touched, while they are few */
-typedef struct MemberSet
+typedef struct TouchedKeys
 {
 	bool		too_many;
 	bool		has_null;
 	int			count;
 	Datum		values[MAX_MEMBERS];
-} MemberSet;
+} TouchedKeys;
 
 /* What a statement touched */
 typedef struct Touched
@@ -95,7 +96,7 @@ typedef struct Touched
 	int64		first;			/* as the time column's type counts */
 	int64		last;
 	int			open;			/* keys whose members are still few */
-	MemberSet  *members;		/* one for each key */
+	TouchedKeys  *members;		/* one for each key */
 } Touched;
 
 /*
@@ -139,15 +140,90 @@ role_name(Oid role)
 }
 
 /*
+ * The columns of the record by name and type, as this library knows them.  A DBA may
+ * add others behind them.
+ */
+static const struct
+{
+	const char *name;
+	Oid			type;
+}			log_columns[LOG_COLUMNS] = {
+	{"relation", REGCLASSOID},
+	{"relation_name", TEXTOID},
+	{"changed_at", TIMESTAMPTZOID},
+	{"transaction", XID8OID},
+	{"login", TEXTOID},
+	{"role", TEXTOID},
+	{"application_name", TEXTOID},
+	{"client_address", INETOID},
+	{"command", TEXTOID},
+	{"operation", TEXTOID},
+	{"rows", INT8OID},
+	{"touched_from", TIMESTAMPOID},
+	{"touched_to", TIMESTAMPOID},
+	{"members", JSONBOID},
+};
+
+/*
+ * Is the record as this library knows it?
+ */
+static void
+check_log(Relation log)
+{
+	TupleDesc	desc = RelationGetDescr(log);
+	bool		matches = desc->natts >= LOG_COLUMNS;
+
+	for (int i = 0; matches && i < LOG_COLUMNS; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		matches = !att->attisdropped && att->atttypid == log_columns[i].type &&
+			strcmp(NameStr(att->attname), log_columns[i].name) == 0;
+	}
+	if (!matches)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s does not have the columns that it was made with",
+						kpi_relation_name(RelationGetRelid(log))),
+				 errhint("Columns may be added to it, but none of its own may be changed or dropped.")));
+}
+
+/*
+ * Put a row into the record, other columns being NULL.
+ */
+static void
+insert_change(Relation log, Datum *values, bool *nulls)
+{
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *target = makeNode(ResultRelInfo);
+	TupleTableSlot *slot;
+
+	check_log(log);
+	InitResultRelInfo(target, log, 0, NULL, 0);
+	target->ri_TrigDesc = NULL;
+	ExecOpenIndices(target, false);
+	slot = table_slot_create(log, NULL);
+	ExecClearTuple(slot);
+	for (int i = 0; i < slot->tts_tupleDescriptor->natts; i++)
+	{
+		slot->tts_isnull[i] = i >= LOG_COLUMNS || nulls[i];
+		slot->tts_values[i] = slot->tts_isnull[i] ? (Datum) 0 : values[i];
+	}
+	ExecStoreVirtualTuple(slot);
+	ExecSimpleRelationInsert(target, estate, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	ExecCloseIndices(target);
+	FreeExecutorState(estate);
+}
+
+/*
  * Append a row to the record.  The command is that of the innermost portal;
  * there is none at the end of a transaction and in background processes.
  */
 static void
 append_change(const DataChange *change)
 {
-	const KpiObjects *kpi = kpi_objects();
-	Oid			logid = kpi == NULL ? InvalidOid :
-	get_relname_relid("data_change_log", kpi->namespace);
+	Oid			logid = get_relname_relid("data_change_log", kpi_require_objects()->namespace);
 	Datum		values[LOG_COLUMNS];
 	bool		nulls[LOG_COLUMNS] = {false};
 	Relation	log;
@@ -176,7 +252,7 @@ append_change(const DataChange *change)
 	nulls[LOG_MEMBERS] = change->members == NULL;
 
 	log = table_open(logid, RowExclusiveLock);
-	CatalogTupleInsert(log, heap_form_tuple(RelationGetDescr(log), values, nulls));
+	insert_change(log, values, nulls);
 	table_close(log, NoLock);
 }
 
@@ -221,7 +297,7 @@ note_time(Touched *touched, Datum value)
  * different are noted as they are, and count as many.
  */
 static void
-note_member(Touched *touched, TrackedKey *key, MemberSet *set, Datum value, bool isnull)
+note_member(Touched *touched, TrackedKey *key, TouchedKeys *set, Datum value, bool isnull)
 {
 	if (isnull)
 	{
@@ -270,7 +346,7 @@ note_rows(Touched *touched, Tuplestorestate *rows, TupleTableSlot *slot)
 		}
 		for (int i = 0; i < table->nkeys && touched->open > 0; i++)
 		{
-			MemberSet  *set = &touched->members[i];
+			TouchedKeys  *set = &touched->members[i];
 
 			if (!set->too_many)
 			{
@@ -299,7 +375,7 @@ time_as_timestamp(Oid type, int64 time)
  * Add the keys of one dimension to the members, as the dimension writes them.
  */
 static void
-push_members(JsonbParseState **state, TrackedKey *key, MemberSet *set)
+push_members(JsonbParseState **state, TrackedKey *key, TouchedKeys *set)
 {
 	JsonbValue	value;
 
@@ -326,35 +402,55 @@ push_members(JsonbParseState **state, TrackedKey *key, MemberSet *set)
 	pushJsonbValue(state, WJB_END_ARRAY, NULL);
 }
 
+/* The members that a statement touched, and what they are written from */
+typedef struct MembersText
+{
+	Touched    *touched;
+	Jsonb	   *members;
+} MembersText;
+
 /*
- * The members that a statement touched, of those dimensions where they are few;
- * NULL if there is no such dimension.
+ * Errand: write the members that a statement touched, of those dimensions where they
+ * are few.
+ */
+static void
+write_members(void *arg)
+{
+	MembersText *text = arg;
+	TrackedTable *table = text->touched->table;
+	JsonbParseState *state = NULL;
+	JsonbValue *object;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < table->nkeys; i++)
+	{
+		if (!text->touched->members[i].too_many)
+			push_members(&state, &table->keys[i], &text->touched->members[i]);
+	}
+	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	text->members = JsonbValueToJsonb(object);
+}
+
+/*
+ * The members that a statement touched; NULL if there is no dimension of which they
+ * are few.  Setting parameters takes longer than writing most keys, so they are set
+ * only where one needs them.
  */
 static Jsonb *
 touched_members(Touched *touched)
 {
-	TrackedTable *table = touched->table;
-	JsonbParseState *state = NULL;
-	JsonbValue *object;
-	int			nestlevel = 0;
+	MembersText text = {touched, NULL};
+	bool		has_settings = false;
 
 	if (touched->open == 0)
 		return NULL;
-	for (int i = 0; i < table->nkeys; i++)
-	{
-		if (table->keys[i].has_settings && !touched->members[i].too_many && nestlevel == 0)
-			nestlevel = kpi_begin_plain_text(NULL);
-	}
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < table->nkeys; i++)
-	{
-		if (!touched->members[i].too_many)
-			push_members(&state, &table->keys[i], &touched->members[i]);
-	}
-	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	if (nestlevel != 0)
-		AtEOXact_GUC(true, nestlevel);
-	return JsonbValueToJsonb(object);
+	for (int i = 0; i < touched->table->nkeys; i++)
+		has_settings |= touched->table->keys[i].has_settings && !touched->members[i].too_many;
+	if (has_settings)
+		kpi_in_plain_text(NULL, write_members, &text);
+	else
+		write_members(&text);
+	return text.members;
 }
 
 /*
@@ -369,7 +465,7 @@ note_touched(TrackedTable *table, TriggerData *trigdata, DataChange *change)
 
 	touched.table = table;
 	touched.open = table->nkeys;
-	touched.members = palloc0(sizeof(MemberSet) * table->nkeys);
+	touched.members = palloc0(sizeof(TouchedKeys) * table->nkeys);
 	slot = MakeSingleTupleTableSlot(RelationGetDescr(trigdata->tg_relation),
 									&TTSOpsMinimalTuple);
 	if (trigdata->tg_oldtable != NULL)

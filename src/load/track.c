@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 
 #include "catalog/catalog.h"
+#include "catalog/registry.h"
 #include "catalog/utility.h"
 #include "load/load.h"
 

@@ -11,8 +11,9 @@
  * table: triggers made or dropped, policies, renames, attaching and detaching,
  * and kpi.track() itself.
  *
- * The registries are read with the newest snapshot, whatever the isolation level:
- * a transaction that began before a table was tracked records its changes, too.
+ * An entry is made aside and put in place whole.  One that is out of date goes to the
+ * transaction, which frees it when it ends: whoever up the stack still reads it may
+ * go on.
  *
  * src/load/tracked.c
  */
@@ -20,24 +21,31 @@
 
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
-#include "parser/parse_coerce.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
-#include "catalog/catalog.h"
+#include "catalog/registry.h"
 #include "load/load.h"
+#include "scope/key.h"
 
 /* A table and all that it is below of */
 #define ANCESTORS \
 	"WITH RECURSIVE ancestor (relid, distance) AS (" \
 	" SELECT $1, 0" \
-	" UNION ALL" \
+	" UNION" \
 	" SELECT i.inhparent, a.distance + 1 FROM ancestor a" \
 	"  JOIN pg_inherits i ON i.inhrelid = a.relid) "
+
+/* An entry of the cache */
+typedef struct CachedTable
+{
+	Oid			relid;
+	bool		valid;
+	uint64		changes;		/* how often the table has changed */
+	TrackedTable *table;		/* NULL where it is not tracked */
+} CachedTable;
 
 static HTAB *tables = NULL;
 
@@ -48,25 +56,25 @@ static void
 relation_changed(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS status;
-	TrackedTable *table;
+	CachedTable *cached;
 
 	if (tables == NULL)
 		return;
 	if (OidIsValid(relid))
 	{
-		table = hash_search(tables, &relid, HASH_FIND, NULL);
-		if (table != NULL)
+		cached = hash_search(tables, &relid, HASH_FIND, NULL);
+		if (cached != NULL)
 		{
-			table->valid = false;
-			table->changed = true;
+			cached->valid = false;
+			cached->changes++;
 		}
 		return;
 	}
 	hash_seq_init(&status, tables);
-	while ((table = hash_seq_search(&status)) != NULL)
+	while ((cached = hash_seq_search(&status)) != NULL)
 	{
-		table->valid = false;
-		table->changed = true;
+		cached->valid = false;
+		cached->changes++;
 	}
 }
 
@@ -110,25 +118,15 @@ load_key(TrackedTable *table, TrackedKey *key, const char *column, Oid type)
 	bool		is_varlena;
 
 	key->attnum = get_attnum(table->relid, column);
-	if (key->attnum <= 0)
+	if (key->attnum <= 0 || kpi_key_type_problem(type) != NULL)
 		return false;
 	coltype = get_atttype(table->relid, key->attnum);
 	get_typlenbyval(coltype, &key->typlen, &key->typbyval);
-
-	switch (find_coercion_pathway(type, coltype, COERCION_IMPLICIT, &cast))
-	{
-		case COERCION_PATH_RELABELTYPE:
-			key->has_cast = false;
-			break;
-		case COERCION_PATH_FUNC:
-			if (get_func_nargs(cast) != 1)
-				return false;
-			key->has_cast = true;
-			fmgr_info_cxt(cast, &key->cast, table->context);
-			break;
-		default:
-			return false;
-	}
+	if (!kpi_key_cast(coltype, type, &cast))
+		return false;
+	key->has_cast = OidIsValid(cast);
+	if (key->has_cast)
+		fmgr_info_cxt(cast, &key->cast, table->context);
 
 	getTypeOutputInfo(type, &output, &is_varlena);
 	fmgr_info_cxt(output, &key->output, table->context);
@@ -139,94 +137,93 @@ load_key(TrackedTable *table, TrackedKey *key, const char *column, Oid type)
 }
 
 /*
- * Look up the keys of the dimensions that scope a table.  Where the same dimension
- * scopes it by several columns, nothing is noted of it.
+ * Take a dimension that scopes a table, by a column.
  */
 static void
-load_keys(TrackedTable *table, Oid *argtypes, Datum *values)
+take_key(HeapTuple row, TupleDesc desc, void *arg)
 {
-	if (SPI_execute_with_args(ANCESTORS
-							  "SELECT k.dimension, min(k.attname::text), k.type::oid"
-							  " FROM (SELECT p.dimension, d.type,"
-							  "  coalesce((SELECT a.attname FROM pg_attribute a WHERE a.attrelid = p.relid"
-							  "            AND a.attname = p.attname AND NOT a.attisdropped),"
-							  "           (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = p.relid"
-							  "            AND a.attnum = p.attnum AND NOT a.attisdropped)) AS attname"
-							  "  FROM ancestor a"
-							  "  JOIN kpi.protection_registry p ON p.relid = a.relid"
-							  "  JOIN kpi.dimension_registry d ON d.name = p.dimension) AS k"
-							  " GROUP BY k.dimension, k.type HAVING count(DISTINCT k.attname) = 1",
-							  1, argtypes, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read protections");
+	TrackedTable *table = arg;
+	TrackedKey	key = {0};
+	bool		isnull;
+	Oid			type = DatumGetObjectId(kpi_row_value(row, desc, 3, &isnull));
 
-	table->keys = MemoryContextAllocZero(table->context, sizeof(TrackedKey) * (SPI_processed + 1));
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		TrackedKey *key = &table->keys[table->nkeys];
-		bool		isnull;
+	if (!load_key(table, &key, kpi_row_text(row, desc, 2), type))
+		return;
+	key.dimension = MemoryContextStrdup(table->context, kpi_row_text(row, desc, 1));
+	table->last_attnum = Max(table->last_attnum, key.attnum);
+	table->keys = table->keys == NULL ?
+		MemoryContextAlloc(table->context, sizeof(TrackedKey)) :
+		repalloc(table->keys, sizeof(TrackedKey) * (table->nkeys + 1));
+	table->keys[table->nkeys++] = key;
+}
 
-		if (!load_key(table, key, SPI_getvalue(tuple, desc, 2),
-					  DatumGetObjectId(SPI_getbinval(tuple, desc, 3, &isnull))))
-			continue;
-		key->dimension = MemoryContextStrdup(table->context, SPI_getvalue(tuple, desc, 1));
-		table->last_attnum = Max(table->last_attnum, key->attnum);
-		table->nkeys++;
-	}
+/* The nearest row of kpi.track_registry */
+typedef struct Tracking
+{
+	bool		found;
+	char	   *time_column;	/* or NULL */
+} Tracking;
+
+/*
+ * Take a row of kpi.track_registry; the nearest comes first.
+ */
+static void
+take_tracking(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Tracking   *tracking = arg;
+
+	if (!tracking->found)
+		tracking->time_column = kpi_row_text(row, desc, 1);
+	tracking->found = true;
 }
 
 /*
- * Fill an entry from the registries, with the rights of the extension's owner.
+ * Make an entry from the registries, or NULL for a table that is not tracked.  Where
+ * the same dimension scopes it by several columns, nothing is noted of it.
  */
-static void
-load_table(TrackedTable *table)
+static TrackedTable *
+load_table(Oid relid)
 {
 	Oid			argtypes[] = {OIDOID};
-	Datum		values[] = {ObjectIdGetDatum(table->relid)};
-	KpiRegistryAccess registry;
+	Datum		values[] = {ObjectIdGetDatum(relid)};
+	Tracking	tracking = {0};
+	MemoryContext context;
+	TrackedTable *table;
 
-	if (table->context == NULL)
-		table->context = AllocSetContextCreate(TopMemoryContext, "kpitables tracked table",
-											   ALLOCSET_SMALL_SIZES);
-	MemoryContextReset(table->context);
-	table->changed = false;
-	table->nkeys = 0;
-	table->keys = NULL;
-
-	PushActiveSnapshot(GetLatestSnapshot());
-	kpi_begin_registry(&registry);
-	if (SPI_execute_with_args(ANCESTORS
-							  "SELECT t.time_column FROM ancestor a"
-							  " JOIN kpi.track_registry t ON t.relid = a.relid"
-							  " ORDER BY a.distance",
-							  1, argtypes, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read tracked tables");
-	table->tracked = SPI_processed > 0;
-	if (table->tracked)
-	{
-		load_time_column(table, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
-		table->last_attnum = table->time_attnum;
-		load_keys(table, argtypes, values);
-	}
-	kpi_end_registry(&registry);
-	PopActiveSnapshot();
-
-	/*
-	 * what arrived meanwhile may have changed it: then it serves this call
-	 * only
-	 */
-	table->valid = !table->changed;
+	(void) kpi_registry_read(ANCESTORS
+							 "SELECT t.time_column FROM ancestor a"
+							 " JOIN kpi.track_registry t ON t.relid = a.relid"
+							 " ORDER BY a.distance",
+							 1, argtypes, values, take_tracking, &tracking);
+	if (!tracking.found)
+		return NULL;
+	context = AllocSetContextCreate(CurrentMemoryContext, "kpitables tracked table",
+									ALLOCSET_SMALL_SIZES);
+	table = MemoryContextAllocZero(context, sizeof(TrackedTable));
+	table->relid = relid;
+	table->context = context;
+	load_time_column(table, tracking.time_column);
+	table->last_attnum = table->time_attnum;
+	(void) kpi_registry_read(ANCESTORS
+							 "SELECT p.dimension, min(p.attname::text), d.type::oid"
+							 " FROM ancestor a"
+							 " JOIN kpi.protection_registry p ON p.relid = a.relid"
+							 " JOIN kpi.dimension_registry d ON d.name = p.dimension"
+							 " GROUP BY p.dimension, d.type HAVING count(DISTINCT p.attname) = 1",
+							 1, argtypes, values, take_key, table);
+	return table;
 }
 
 /*
- * What to note of a change of a table, or NULL where it is not tracked.  Valid
- * until the next call.
+ * What to note of a change of a table, or NULL where it is not tracked.  Good until
+ * the transaction ends.
  */
 TrackedTable *
 kpi_tracked_table(Oid relid)
 {
+	CachedTable *cached;
 	TrackedTable *table;
+	uint64		changes;
 	bool		found;
 
 	if (tables == NULL)
@@ -234,16 +231,27 @@ kpi_tracked_table(Oid relid)
 		HASHCTL		ctl = {0};
 
 		ctl.keysize = sizeof(Oid);
-		ctl.entrysize = sizeof(TrackedTable);
+		ctl.entrysize = sizeof(CachedTable);
 		tables = hash_create("kpitables tracked tables", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
-	table = hash_search(tables, &relid, HASH_ENTER, &found);
+	cached = hash_search(tables, &relid, HASH_ENTER, &found);
 	if (!found)
 	{
-		table->valid = false;
-		table->context = NULL;
+		cached->valid = false;
+		cached->changes = 0;
+		cached->table = NULL;
 	}
-	if (!table->valid)
-		load_table(table);
-	return table->tracked ? table : NULL;
+	if (cached->valid)
+		return cached->table;
+
+	changes = cached->changes;
+	table = load_table(relid);
+	if (cached->table != NULL)
+		MemoryContextSetParent(cached->table->context, TopTransactionContext);
+	cached->table = table;
+	if (table != NULL)
+		MemoryContextSetParent(table->context, CacheMemoryContext);
+	/* what arrived meanwhile may have changed it: then it serves this call only */
+	cached->valid = changes == cached->changes;
+	return table;
 }

@@ -22,7 +22,6 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -31,6 +30,7 @@
 #include "utils/syscache.h"
 
 #include "catalog/catalog.h"
+#include "catalog/registry.h"
 #include "catalog/utility.h"
 #include "load/load.h"
 
@@ -79,18 +79,6 @@ kpi_is_track_trigger(const Trigger *trigger)
 }
 
 /*
- * The OID of kpi.record_change().
- */
-static Oid
-record_function(void)
-{
-	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-						   CStringGetDatum("record_change"),
-						   PointerGetDatum(buildoidvector(NULL, 0)),
-						   ObjectIdGetDatum(kpi_require_objects()->namespace));
-}
-
-/*
  * The names of a table's triggers that call kpi.record_change(): all, or those
  * that do not always fire.
  */
@@ -98,7 +86,7 @@ static List *
 list_triggers(Oid relid, bool all)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
-	Oid			function = record_function();
+	Oid			function = kpi_trigger_function("record_change");
 	List	   *result = NIL;
 
 	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
@@ -123,29 +111,7 @@ kpi_has_disabled_track_triggers(Oid relid)
 }
 
 /*
- * Give a table the triggers, or put right those that it has.
- */
-static void
-make_triggers(Oid relid)
-{
-	char	   *table = kpi_relation_name(relid);
-	StringInfoData enable;
-
-	initStringInfo(&enable);
-	for (int i = 0; i < lengthof(track_triggers); i++)
-	{
-		const TrackTrigger *ours = &track_triggers[i];
-
-		kpi_run_utility(psprintf("CREATE OR REPLACE TRIGGER %s AFTER %s ON %s%s"
-								 " FOR EACH STATEMENT EXECUTE FUNCTION " KPI_SCHEMA ".record_change()",
-								 ours->name, ours->event, table, ours->referencing));
-		appendStringInfo(&enable, "%s ENABLE ALWAYS TRIGGER %s", i > 0 ? "," : "", ours->name);
-	}
-	kpi_run_utility(psprintf("ALTER TABLE ONLY %s%s", table, enable.data));
-}
-
-/*
- * Take the triggers from a table.
+ * Drop the triggers of a table that call kpi.record_change().
  */
 static void
 drop_triggers(Oid relid)
@@ -155,6 +121,30 @@ drop_triggers(Oid relid)
 	foreach(lc, list_triggers(relid, true))
 		kpi_run_utility(psprintf("DROP TRIGGER %s ON %s", quote_identifier(lfirst(lc)),
 								 kpi_relation_name(relid)));
+}
+
+/*
+ * Give a table the triggers, in the place of those that it has by now.  One of their
+ * names that does something else is somebody's, and stands in the way.
+ */
+static void
+make_triggers(Oid relid)
+{
+	char	   *table = kpi_relation_name(relid);
+	StringInfoData enable;
+
+	drop_triggers(relid);
+	initStringInfo(&enable);
+	for (int i = 0; i < lengthof(track_triggers); i++)
+	{
+		const TrackTrigger *ours = &track_triggers[i];
+
+		kpi_run_utility(psprintf("CREATE TRIGGER %s AFTER %s ON %s%s"
+								 " FOR EACH STATEMENT EXECUTE FUNCTION " KPI_SCHEMA ".record_change()",
+								 ours->name, ours->event, table, ours->referencing));
+		appendStringInfo(&enable, "%s ENABLE ALWAYS TRIGGER %s", i > 0 ? "," : "", ours->name);
+	}
+	kpi_run_utility(psprintf("ALTER TABLE ONLY %s%s", table, enable.data));
 }
 
 /*
@@ -173,31 +163,30 @@ oid_array(List *oids)
 }
 
 /*
+ * Take a row.
+ */
+static void
+take_row(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **rows = arg;
+	LoadRow    *result = palloc(sizeof(LoadRow));
+	bool		isnull;
+
+	result->first = kpi_row_value(row, desc, 1, &isnull);
+	result->second = kpi_row_value(row, desc, 2, &isnull);
+	*rows = lappend(*rows, result);
+}
+
+/*
  * Ask with the rights of the extension's owner for rows of two columns, which are
  * passed by value and are not null.
  */
 List *
 kpi_load_rows(const char *sql, int nargs, Oid *argtypes, Datum *values)
 {
-	MemoryContext caller = CurrentMemoryContext;
 	List	   *result = NIL;
-	KpiRegistryAccess registry;
 
-	kpi_begin_registry(&registry);
-	if (SPI_execute_with_args(sql, nargs, argtypes, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read tracked tables");
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(caller);
-		LoadRow    *row = palloc(sizeof(LoadRow));
-		bool		isnull;
-
-		row->first = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-		row->second = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
-		result = lappend(result, row);
-		MemoryContextSwitchTo(old);
-	}
-	kpi_end_registry(&registry);
+	(void) kpi_registry_read(sql, nargs, argtypes, values, take_row, &result);
 	return result;
 }
 

@@ -60,6 +60,7 @@ typedef struct CarrierArgument
 typedef struct Placeholder
 {
 	Query	   *query;
+	int			rti;			/* of its entry there */
 	Oid			relid;
 	Oid			check_as_user;
 } Placeholder;
@@ -376,7 +377,8 @@ asked_expression(Aggref *agg, Origin *origin, MetricDefinition *definition)
 }
 
 /*
- * Note once a query that it reads a view.
+ * Note that a query reads columns of a view, by one entry for each role that it is
+ * read as: whatever reads more columns adds them, so that all are checked.
  */
 static void
 add_placeholder(Rewrite *rewrite, Query *query, Oid relid, Oid check_as_user,
@@ -390,22 +392,47 @@ add_placeholder(Rewrite *rewrite, Query *query, Oid relid, Oid check_as_user,
 		placeholder = lfirst(lc);
 		if (placeholder->query == query && placeholder->relid == relid &&
 			placeholder->check_as_user == check_as_user)
+		{
+			kpi_compat_widen_placeholder(query, placeholder->rti, columns);
 			return;
+		}
 	}
+	kpi_compat_add_placeholder(query, relid, get_rel_name(relid), check_as_user,
+							   columns);
 	placeholder = palloc(sizeof(Placeholder));
 	placeholder->query = query;
+	placeholder->rti = list_length(query->rtable);
 	placeholder->relid = relid;
 	placeholder->check_as_user = check_as_user;
 	rewrite->placeholders = lappend(rewrite->placeholders, placeholder);
+}
 
-	kpi_compat_add_placeholder(query, relid, get_rel_name(relid), check_as_user,
-							   columns);
+/*
+ * A measure column promises a type, and so do all columns that it passes on its way:
+ * the metric must have it, or values of one type would be read as another's (S7).  A
+ * marker that somebody wrote by hand may promise anything.
+ */
+static void
+check_promised_type(TargetEntry *tle, MetricDefinition *definition)
+{
+	Oid			column = exprType((Node *) tle->expr);
+	Oid			marker = exprType(kpi_strip_coercions((Node *) tle->expr));
+	Oid			metric = exprType(definition->expr);
+
+	if (column == metric && marker == metric)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
+			 errmsg("column \"%s\" has type %s, but metric %s has type %s",
+					tle->resname, format_type_be(column == metric ? marker : column),
+					kpi_relation_name(definition->metric), format_type_be(metric)),
+			 errhint("Create the metric view again with kpi.create_metric_view().")));
 }
 
 /*
  * Tie a metric view's query to a metric that it evaluates: check that both read
- * the same relation and agree on the type, and leave what the plan depends on.  Returns the entry of
- * the source in the query.
+ * the same relation and agree on the type, and leave what the plan depends on.
+ * Returns the entry of the source in the query.
  */
 static int
 bind_metric(Rewrite *rewrite, Query *query, TargetEntry *tle,
@@ -413,7 +440,6 @@ bind_metric(Rewrite *rewrite, Query *query, TargetEntry *tle,
 {
 	int			rti = kpi_single_from_entry(query);
 	RangeTblEntry *source = rti > 0 ? rt_fetch(rti, query->rtable) : NULL;
-	Oid			type;
 	Oid			user;
 	ListCell   *lc;
 
@@ -424,17 +450,7 @@ bind_metric(Rewrite *rewrite, Query *query, TargetEntry *tle,
 				 errmsg("metric %s and its metric view do not have the same source",
 						kpi_relation_name(definition->metric)),
 				 errhint("Create the metric view again with kpi.create_metric_view().")));
-
-	/* a marker that somebody wrote by hand may promise anything */
-	type = exprType(kpi_strip_coercions((Node *) tle->expr));
-	if (type != exprType(definition->expr))
-		ereport(ERROR,
-				(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
-				 errmsg("column \"%s\" has type %s, but metric %s has type %s",
-						tle->resname, format_type_be(type),
-						kpi_relation_name(definition->metric),
-						format_type_be(exprType(definition->expr))),
-				 errhint("Create the metric view again with kpi.create_metric_view().")));
+	check_promised_type(tle, definition);
 
 	user = kpi_compat_check_as_user(query, source);
 	add_placeholder(rewrite, query, definition->metric, user,

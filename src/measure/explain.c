@@ -24,6 +24,7 @@
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 
+#include "catalog/behalf.h"
 #include "catalog/catalog.h"
 #include "compat.h"
 #include "errors.h"
@@ -192,6 +193,24 @@ simplify_walker(Node *node, void *context)
 	return expression_tree_walker(node, simplify_walker, context);
 }
 
+/* A query that is written as SQL */
+typedef struct QueryText
+{
+	Query	   *query;
+	char	   *sql;
+} QueryText;
+
+/*
+ * Errand: write a query as SQL.
+ */
+static void
+write_query(void *arg)
+{
+	QueryText  *text = arg;
+
+	text->sql = pg_get_querydef(text->query, true);
+}
+
 /*
  * kpi.explain_measure(query) returns text
  */
@@ -200,7 +219,7 @@ kpi_explain_measure(PG_FUNCTION_ARGS)
 {
 	char	   *sql = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	ErrorContextCallback callback;
-	int			nestlevel;
+	QueryText	text = {NULL, NULL};
 	List	   *parsed;
 	List	   *queries;
 	Query	   *query;
@@ -234,8 +253,7 @@ kpi_explain_measure(PG_FUNCTION_ARGS)
 	kpi_rewrite_statement(query, &rewrite);
 	(void) simplify_walker((Node *) query, NULL);
 
-	nestlevel = kpi_begin_plain_text(NULL);
-	sql = pg_get_querydef(query, true);
-	AtEOXact_GUC(true, nestlevel);
-	PG_RETURN_TEXT_P(cstring_to_text(sql));
+	text.query = query;
+	kpi_in_plain_text(NULL, write_query, &text);
+	PG_RETURN_TEXT_P(cstring_to_text(text.sql));
 }

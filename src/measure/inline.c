@@ -6,7 +6,7 @@
  * query, after the planner hook has looked at the statement; a measure in it
  * would never be seen and would raise (M12).  So we let core's own code make the
  * same replacement earlier, and keep it if the query holds a measure.  What the
- * plan then depends on, the function and perhaps the role, is collected in a
+ * plan then depends on, the function and perhaps the role and scopes, is collected in a
  * PlannerGlobal of ours and added to the finished plan.
  *
  * src/measure/inline.c
@@ -63,6 +63,7 @@ inline_function(Rewrite *rewrite, RangeTblEntry *rte)
 	RangeTblEntry *call;
 	Query	   *query;
 	List	   *inval_items;
+	List	   *relations;
 	bool		depends_on_role;
 
 	check_stack_depth();
@@ -71,6 +72,7 @@ inline_function(Rewrite *rewrite, RangeTblEntry *rte)
 		return;
 
 	inval_items = list_copy(rewrite->glob->invalItems);
+	relations = list_copy(rewrite->glob->relationOids);
 	depends_on_role = rewrite->glob->dependsOnRole;
 	root = makeNode(PlannerInfo);
 	root->glob = rewrite->glob;
@@ -93,6 +95,7 @@ inline_function(Rewrite *rewrite, RangeTblEntry *rte)
 
 	/* left to the planner, who will note all this again */
 	rewrite->glob->invalItems = inval_items;
+	rewrite->glob->relationOids = relations;
 	rewrite->glob->dependsOnRole = depends_on_role;
 }
 

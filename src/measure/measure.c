@@ -23,7 +23,6 @@
 
 #include "catalog/catalog.h"
 #include "errors.h"
-#include "kpitables.h"
 #include "measure/measure.h"
 
 PG_FUNCTION_INFO_V1(kpi_metric_column);
@@ -99,6 +98,7 @@ measure_planner(Query *parse, const char *query_string, int cursorOptions,
 	if (glob != NULL)
 	{
 		result->invalItems = list_concat(result->invalItems, glob->invalItems);
+		result->relationOids = list_concat(result->relationOids, glob->relationOids);
 		result->dependsOnRole |= glob->dependsOnRole;
 	}
 	return result;

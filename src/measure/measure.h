@@ -86,6 +86,9 @@ typedef struct Origin
 	const char *barrier;		/* what the measure crosses, or NULL */
 } Origin;
 
+/* measure.c */
+extern void kpi_measure_init(void);
+
 /* origin.c */
 extern Origin kpi_origin_of_var(QueryLevel *level, Var *var);
 extern bool kpi_find_measure(QueryLevel *level, Node *node, Origin *origin);

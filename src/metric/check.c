@@ -23,6 +23,7 @@
 #include "utils/syscache.h"
 
 #include "catalog/catalog.h"
+#include "catalog/registry.h"
 #include "errors.h"
 #include "metric/definition.h"
 
@@ -35,9 +36,9 @@ kpi_metric_is_registered(Oid relid)
 	Oid			argtypes[] = {REGCLASSOID};
 	Datum		values[] = {ObjectIdGetDatum(relid)};
 
-	return kpi_registry_execute("SELECT FROM kpi.metric_registry"
-								" WHERE relid OPERATOR(pg_catalog.=) $1",
-								1, argtypes, values, NULL) > 0;
+	return kpi_registry_has("SELECT FROM kpi.metric_registry"
+							" WHERE relid OPERATOR(pg_catalog.=) $1",
+							1, argtypes, values);
 }
 
 /* A clause that a definition must not have, and why */

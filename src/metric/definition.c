@@ -9,9 +9,14 @@
  * becomes FILTER of the aggregates below it.  What is left is one expression
  * over the columns of one relation, the source.
  *
- * The relations read here are locked until the end of the transaction, as the
- * rewriter locks the views that it expands.  They come from the relation cache,
- * so a metric redefined by any session is seen at the next planning.
+ * For a query, the relations read here are locked until the end of the transaction,
+ * as the rewriter locks the views that it expands.  They come from the relation
+ * cache, so a metric redefined by any session is seen at the next planning.  A
+ * listing only looks: at the catalogs, without a lock, and what is no metric is no
+ * error to it.
+ *
+ * Each metric is flattened once, however often it is a component.  An expression
+ * that would grow beyond all measure on the way is refused before it does.
  *
  * A metric may be redefined by CREATE OR REPLACE VIEW behind our back; all
  * structure that the flattening relies on is therefore checked at each use,
@@ -40,21 +45,70 @@
 #include "errors.h"
 #include "metric/definition.h"
 
-static MetricDefinition *flatten(Oid metric, Query *query, List *stack);
+/* Definitions of more nodes than these are refused */
+#define MAX_DEFINITION_NODES	100000
+
+/* How much of the stack who only looks may take, in bytes */
+#define MAX_LOOK_STACK	(256 * 1024)
+
+/* How definitions are read, and which have been */
+typedef struct DefinitionLoad
+{
+	bool		looks;			/* lock nothing and raise nothing? */
+	char	   *stack_base;		/* where the look began */
+	bool		failed;			/* and so found that it is no metric */
+	List	   *done;			/* of MetricDefinition * */
+	List	   *stack;			/* OIDs of metrics being flattened */
+} DefinitionLoad;
+
+static MetricDefinition *flatten(DefinitionLoad *load, Oid metric);
+static MetricDefinition *flatten_query(DefinitionLoad *load, Oid metric, Query *query);
 
 /*
- * A copy of the query of a view, or NULL where the relation is no view.  The
- * lock is kept.
+ * Something is wrong with a definition: who only looks gives up here, others go on
+ * to raise an error.
+ */
+static bool
+gives_up(DefinitionLoad *load)
+{
+	if (load->looks)
+		load->failed = true;
+	return load->looks;
+}
+
+/*
+ * Go one step deeper.  Who only looks must not fail at what somebody nested without
+ * end, and gives up before the stack is exhausted.
+ */
+static bool
+goes_deeper(DefinitionLoad *load)
+{
+	char		here;
+
+	if (!load->looks)
+		check_stack_depth();
+	else if (labs((long) (load->stack_base - &here)) > MAX_LOOK_STACK)
+		load->failed = true;
+	return !load->failed;
+}
+
+/*
+ * A copy of the query of a view, or NULL where the relation is no view.  A lock is
+ * kept.
  */
 static Query *
-view_query(Oid relid, Oid *owner)
+view_query(DefinitionLoad *load, Oid relid)
 {
-	Relation	rel = table_open(relid, AccessShareLock);
+	Relation	rel;
 	Query	   *query = NULL;
+	bool		too_deep;
 
+	if (load->looks)
+		return get_rel_relkind(relid) == RELKIND_VIEW ?
+			kpi_stored_query(relid, &too_deep) : NULL;
+	rel = table_open(relid, AccessShareLock);
 	if (rel->rd_rel->relkind == RELKIND_VIEW)
 		query = copyObject(get_view_query(rel));
-	*owner = rel->rd_rel->relowner;
 	table_close(rel, NoLock);
 	return query;
 }
@@ -99,18 +153,17 @@ is_plain_select(Query *query)
 /*
  * Take a metric view apart.  result.query is NULL for any other relation.
  */
-MetricViewQuery
-kpi_load_metric_view(Oid relid)
+static MetricViewQuery
+load_metric_view(DefinitionLoad *load, Oid relid)
 {
 	MetricViewQuery view = {0};
 	Query	   *query;
-	Oid			owner;
 	ListCell   *lc;
 	bool		has_marker = false;
 
 	if (get_rel_relkind(relid) != RELKIND_VIEW)
 		return view;
-	query = view_query(relid, &owner);
+	query = view_query(load, relid);
 	if (query == NULL || query->hasAggs || !is_plain_select(query))
 		return view;
 
@@ -131,6 +184,29 @@ kpi_load_metric_view(Oid relid)
 	view.source = rt_fetch(view.source_rti, query->rtable)->relid;
 	view.query = query;
 	return view;
+}
+
+/*
+ * Take a metric view apart, which stays locked.
+ */
+MetricViewQuery
+kpi_load_metric_view(Oid relid)
+{
+	DefinitionLoad load = {false};
+
+	return load_metric_view(&load, relid);
+}
+
+/*
+ * Take a metric view apart as it is now; nothing is locked.
+ */
+MetricViewQuery
+kpi_look_at_metric_view(Oid relid)
+{
+	char		here;
+	DefinitionLoad load = {true, &here};
+
+	return load_metric_view(&load, relid);
 }
 
 /*
@@ -165,17 +241,28 @@ kpi_and_filter(Node *expr, Node *filter)
 }
 
 /*
- * A view that was read, and as whom.
+ * Note that a relation is read, and as whom; once, with all columns.
  */
-static DefinitionRead *
-make_read(Oid relid, Oid check_as_user, Bitmapset *columns)
+static void
+add_read(MetricDefinition *definition, Oid relid, Oid check_as_user, Bitmapset *columns)
 {
-	DefinitionRead *read = palloc(sizeof(DefinitionRead));
+	DefinitionRead *read;
+	ListCell   *lc;
 
+	foreach(lc, definition->reads)
+	{
+		read = lfirst(lc);
+		if (read->relid == relid && read->check_as_user == check_as_user)
+		{
+			read->columns = bms_union(read->columns, columns);
+			return;
+		}
+	}
+	read = palloc(sizeof(DefinitionRead));
 	read->relid = relid;
 	read->check_as_user = check_as_user;
 	read->columns = columns;
-	return read;
+	definition->reads = lappend(definition->reads, read);
 }
 
 /*
@@ -187,16 +274,83 @@ first_column(void)
 	return bms_make_singleton(1 - FirstLowInvalidHeapAttributeNumber);
 }
 
+/*
+ * Let a part of a definition count, before it is put in: its nodes, and a filter for
+ * each of its aggregates.  False if that is too much.
+ */
+static bool
+count_part(DefinitionLoad *load, MetricDefinition *definition, MetricDefinition *part,
+		   int64 filter_nodes)
+{
+	ListCell   *lc;
+
+	definition->nodes += part->nodes + part->aggregates * filter_nodes;
+	definition->aggregates += part->aggregates;
+	foreach(lc, part->reads)
+	{
+		DefinitionRead *read = lfirst(lc);
+
+		add_read(definition, read->relid, read->check_as_user, read->columns);
+	}
+	if (definition->nodes <= MAX_DEFINITION_NODES)
+		return true;
+	if (gives_up(load))
+		return false;
+	ereport(ERROR,
+			(errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
+			 errmsg("definition of metric %s is too complex",
+					kpi_relation_name(definition->metric)),
+			 errdetail("With its components written out it has more than %d nodes.",
+					   MAX_DEFINITION_NODES),
+			 errhint("Components that are named several times are written out as often; name them once.")));
+	return false;
+}
+
+/*
+ * A part of a definition must be of the type that it was taken for when the
+ * definition was made: its view may have been made again by hand since, or a marker
+ * promise anything (S7).
+ */
+static bool
+check_part_type(DefinitionLoad *load, MetricDefinition *part, Oid promised)
+{
+	Oid			type = exprType(part->expr);
+
+	if (type == promised)
+		return true;
+	if (gives_up(load))
+		return false;
+	ereport(ERROR,
+			(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
+			 errmsg("metric %s has type %s, not %s as where it is read",
+					kpi_relation_name(part->metric), format_type_be(type),
+					format_type_be(promised)),
+			 errhint("Create what reads it again.")));
+	return false;
+}
+
 /* How the columns of a definition's FROM turn into those of the source */
 typedef struct FlattenContext
 {
+	DefinitionLoad *load;
 	int			rti;			/* the relation in the definition's FROM */
 	MetricViewQuery view;		/* where that is a metric view */
 	MetricDefinition *result;
 	Node	   *filter;			/* the WHERE, over the source; or NULL */
-	List	   *stack;
 	Bitmapset  *columns;		/* of the relation, that were used */
 } FlattenContext;
+
+/*
+ * Walker: count nodes.
+ */
+static bool
+count_nodes(Node *node, int64 *count)
+{
+	if (node == NULL)
+		return false;
+	(*count)++;
+	return expression_tree_walker(node, count_nodes, count);
+}
 
 /*
  * Renumber the Vars of a metric view's column to the source's.
@@ -218,7 +372,7 @@ view_column_to_source(Node *node, int *source_rti)
 }
 
 /*
- * The column of the metric view that a Var of the definition names.
+ * The column of the metric view that a Var of the definition names, or NULL.
  */
 static Node *
 metric_view_column(FlattenContext *context, Var *var)
@@ -226,11 +380,55 @@ metric_view_column(FlattenContext *context, Var *var)
 	TargetEntry *tle = get_tle_by_resno(context->view.query->targetList,
 										var->varattno);
 
-	if (tle == NULL)
-		elog(ERROR, "metric view column %d not found", var->varattno);
+	/* the view may have been made again with other columns */
+	if (tle == NULL || exprType((Node *) tle->expr) != var->vartype)
+	{
+		if (gives_up(context->load))
+			return NULL;
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
+				 errmsg("column %d of the metric view that metric %s reads is not what it was",
+						var->varattno, kpi_relation_name(context->result->metric)),
+				 errhint("Define the metric again with kpi.alter_metric().")));
+	}
 	context->columns = bms_add_member(context->columns,
 									  var->varattno - FirstLowInvalidHeapAttributeNumber);
 	return (Node *) tle->expr;
+}
+
+/*
+ * The metric that measure() in a definition names, by a column of a metric view;
+ * InvalidOid where it names none.
+ */
+static Oid
+measured_metric(Aggref *agg, FlattenContext *context)
+{
+	Node	   *arg = (Node *) linitial_node(TargetEntry, agg->args)->expr;
+	Node	   *column = NULL;
+	Oid			metric;
+
+	if (IsA(arg, Var) && context->view.query != NULL)
+		column = metric_view_column(context, (Var *) arg);
+	if (context->load->failed)
+		return InvalidOid;
+	if (column == NULL || !kpi_is_marker(column, &metric))
+	{
+		if (gives_up(context->load))
+			return InvalidOid;
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_INVALID_METRIC),
+				 errmsg("measure() in the definition of metric %s does not read a measure of a metric view",
+						kpi_relation_name(context->result->metric))));
+	}
+	if (agg->aggdistinct != NIL || agg->aggorder != NIL)
+	{
+		if (gives_up(context->load))
+			return InvalidOid;
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("DISTINCT and ORDER BY have no meaning in measure()")));
+	}
+	return metric;
 }
 
 /*
@@ -240,38 +438,76 @@ metric_view_column(FlattenContext *context, Var *var)
 static Node *
 flatten_measure(Aggref *agg, Node *filter, FlattenContext *context)
 {
-	Node	   *arg = (Node *) linitial_node(TargetEntry, agg->args)->expr;
-	MetricDefinition *part;
-	Oid			metric;
-	Oid			owner;
-	Query	   *query;
+	Oid			metric = measured_metric(agg, context);
+	MetricDefinition *part = OidIsValid(metric) ? flatten(context->load, metric) : NULL;
+	int64		filter_nodes = 0;
 
-	if (!IsA(arg, Var) || context->view.query == NULL ||
-		!kpi_is_marker(metric_view_column(context, (Var *) arg), &metric))
-		ereport(ERROR,
-				(errcode(ERRCODE_KPI_INVALID_METRIC),
-				 errmsg("measure() in the definition of metric %s does not read a measure of a metric view",
-						kpi_relation_name(context->result->metric))));
-	if (agg->aggdistinct != NIL || agg->aggorder != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("DISTINCT and ORDER BY have no meaning in measure()")));
-
-	query = view_query(metric, &owner);
-	part = flatten(metric, query, context->stack);
+	if (part == NULL || !check_part_type(context->load, part, agg->aggtype))
+		return NULL;
 	if (part->source != context->view.source)
+	{
+		if (gives_up(context->load))
+			return NULL;
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
 				 errmsg("metric %s and its metric view do not have the same source",
 						kpi_relation_name(metric))));
-	context->result->reads =
-		lappend(list_concat(context->result->reads, part->reads),
-				make_read(metric,
-						  kpi_compat_check_as_user(context->view.query,
-												   rt_fetch(context->view.source_rti,
-															context->view.query->rtable)),
-						  first_column()));
+	}
+	(void) count_nodes(filter, &filter_nodes);
+	if (!count_part(context->load, context->result, part, filter_nodes))
+		return NULL;
+	add_read(context->result, metric,
+			 kpi_compat_check_as_user(context->view.query,
+									  rt_fetch(context->view.source_rti,
+											   context->view.query->rtable)),
+			 first_column());
 	return kpi_and_filter(part->expr, filter);
+}
+
+/*
+ * A column of the definition's FROM as one of the source.
+ */
+static Node *
+flatten_var(Var *var, FlattenContext *context)
+{
+	Oid			metric;
+	Node	   *column;
+
+	if (var->varlevelsup != 0 || var->varno != context->rti || var->varattno <= 0)
+	{
+		if (gives_up(context->load))
+			return NULL;
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_INVALID_METRIC),
+				 errmsg("definition of metric %s has a whole-row or system column",
+						kpi_relation_name(context->result->metric)),
+				 errdetail("A metric is computed from columns; write count(*) to count rows.")));
+	}
+	if (context->view.query == NULL)
+	{
+		context->columns = bms_add_member(context->columns,
+										  var->varattno - FirstLowInvalidHeapAttributeNumber);
+		var = copyObject(var);
+		var->varno = var->varnosyn = 1;
+		return (Node *) var;
+	}
+
+	column = metric_view_column(context, var);
+	if (column == NULL)
+		return NULL;
+	if (kpi_is_marker(column, &metric))
+	{
+		if (gives_up(context->load))
+			return NULL;
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_INVALID_METRIC),
+				 errmsg("metric %s reads measure %s outside measure()",
+						kpi_relation_name(context->result->metric),
+						kpi_relation_name(metric)),
+				 errhint("Write measure(%s); a filter takes dimensions only.",
+						 quote_identifier(get_rel_name(metric)))));
+	}
+	return view_column_to_source(column, &context->view.source_rti);
 }
 
 /*
@@ -280,8 +516,9 @@ flatten_measure(Aggref *agg, Node *filter, FlattenContext *context)
 static Node *
 flatten_mutator(Node *node, FlattenContext *context)
 {
-	if (node == NULL)
+	if (node == NULL || !goes_deeper(context->load))
 		return NULL;
+	context->result->nodes++;
 
 	if (IsA(node, Aggref))
 	{
@@ -295,6 +532,9 @@ flatten_mutator(Node *node, FlattenContext *context)
 		if (agg->aggfnoid == kpi_require_objects()->measure)
 			return flatten_measure(agg, filter, context);
 		if (kpi_evaluates(kpi_require_objects(), agg->aggfnoid))
+		{
+			if (gives_up(context->load))
+				return NULL;
 			ereport(ERROR,
 					(errcode(ERRCODE_KPI_INVALID_METRIC),
 					 errmsg("definition of metric %s has %s()",
@@ -302,44 +542,15 @@ flatten_mutator(Node *node, FlattenContext *context)
 							get_func_name(agg->aggfnoid)),
 					 errdetail("A definition is made of metrics, not of the parts of a ratio."),
 					 errhint("Define the part as a metric of its own, and write measure() of that.")));
+		}
 
+		context->result->aggregates++;
 		agg = (Aggref *) expression_tree_mutator(node, flatten_mutator, context);
 		agg->aggfilter = (Expr *) filter;
 		return (Node *) agg;
 	}
-
 	if (IsA(node, Var))
-	{
-		Var		   *var = (Var *) node;
-		Oid			metric;
-
-		if (var->varlevelsup != 0 || var->varno != context->rti ||
-			var->varattno <= 0)
-			elog(ERROR, "unexpected column reference in the definition of metric %s",
-				 kpi_relation_name(context->result->metric));
-
-		if (context->view.query != NULL)
-		{
-			Node	   *column = metric_view_column(context, var);
-
-			if (kpi_is_marker(column, &metric))
-				ereport(ERROR,
-						(errcode(ERRCODE_KPI_INVALID_METRIC),
-						 errmsg("metric %s reads measure %s outside measure()",
-								kpi_relation_name(context->result->metric),
-								kpi_relation_name(metric)),
-						 errhint("Write measure(%s); a filter takes dimensions only.",
-								 quote_identifier(get_rel_name(metric)))));
-			return view_column_to_source(column, &context->view.source_rti);
-		}
-		context->columns = bms_add_member(context->columns,
-										  var->varattno - FirstLowInvalidHeapAttributeNumber);
-
-		var = copyObject(var);
-		var->varno = var->varnosyn = 1;
-		return (Node *) var;
-	}
-
+		return flatten_var((Var *) node, context);
 	return expression_tree_mutator(node, flatten_mutator, context);
 }
 
@@ -347,42 +558,78 @@ flatten_mutator(Node *node, FlattenContext *context)
  * Flatten a definition that aggregates one relation.
  */
 static void
-flatten_aggregate(MetricDefinition *result, Query *query, Node *expr, List *stack)
+flatten_aggregate(DefinitionLoad *load, MetricDefinition *result, Query *query, Node *expr)
 {
 	FlattenContext context = {0};
 	RangeTblEntry *rte;
 
+	context.load = load;
 	context.rti = kpi_single_from_entry(query);
 	context.result = result;
-	context.stack = stack;
 	rte = context.rti ? rt_fetch(context.rti, query->rtable) : NULL;
 	if (rte == NULL || rte->rtekind != RTE_RELATION)
+	{
+		if (gives_up(load))
+			return;
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_INVALID_METRIC),
 				 errmsg("metric %s does not aggregate exactly one relation",
 						kpi_relation_name(result->metric))));
+	}
 
-	context.view = kpi_load_metric_view(rte->relid);
+	context.view = load_metric_view(load, rte->relid);
 	result->source = context.view.query ? context.view.source : rte->relid;
 	context.filter = flatten_mutator(query->jointree->quals, &context);
 	result->expr = flatten_mutator(expr, &context);
 
-	/* whoever defined this answers for what it reads, in any metric view */
-	if (!bms_is_empty(context.columns))
-		result->reads = lappend(result->reads,
-								make_read(rte->relid,
-										  kpi_compat_check_as_user(query, rte),
-										  context.columns));
+	/*
+	 * Whoever defined this answers for what it reads, in any metric view.  What
+	 * reads no column, as count(*), takes a privilege on one, whichever.
+	 */
+	add_read(result, rte->relid, kpi_compat_check_as_user(query, rte), context.columns);
 }
 
 /* A derived metric's components while its expression is put together */
 typedef struct ComponentContext
 {
+	DefinitionLoad *load;
 	MetricDefinition *result;
 	Query	   *query;
-	List	   *stack;
 	bool		first;
 } ComponentContext;
+
+/*
+ * The expression of a component, for its column.
+ */
+static Node *
+flatten_component(Var *var, ComponentContext *context)
+{
+	RangeTblEntry *rte = rt_fetch(var->varno, context->query->rtable);
+	MetricDefinition *part;
+
+	if (rte->rtekind != RTE_RELATION || var->varattno != 1 || var->varlevelsup != 0 ||
+		get_rel_relkind(rte->relid) != RELKIND_VIEW)
+	{
+		if (gives_up(context->load))
+			return NULL;
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_INVALID_METRIC),
+				 errmsg("metric %s is neither an aggregate nor an expression over metrics",
+						kpi_relation_name(context->result->metric))));
+	}
+	part = flatten(context->load, rte->relid);
+	if (part == NULL || !check_part_type(context->load, part, var->vartype) ||
+		!count_part(context->load, context->result, part, 0))
+		return NULL;
+	if (context->first)
+		context->result->source = part->source;
+	else if (context->result->source != part->source)
+		context->result->source = InvalidOid;
+	context->first = false;
+	add_read(context->result, rte->relid, kpi_compat_check_as_user(context->query, rte),
+			 first_column());
+	return part->expr;
+}
 
 /*
  * Replace each component's column by the component's own expression.
@@ -390,39 +637,45 @@ typedef struct ComponentContext
 static Node *
 component_mutator(Node *node, ComponentContext *context)
 {
-	if (node == NULL)
+	if (node == NULL || !goes_deeper(context->load))
 		return NULL;
+	context->result->nodes++;
 	if (IsA(node, Var))
-	{
-		Var		   *var = (Var *) node;
-		RangeTblEntry *rte = rt_fetch(var->varno, context->query->rtable);
-		MetricDefinition *part;
-		Query	   *query = NULL;
-		Oid			owner;
-
-		if (rte->rtekind == RTE_RELATION && var->varattno == 1)
-			query = view_query(rte->relid, &owner);
-		if (query == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_KPI_INVALID_METRIC),
-					 errmsg("metric %s is neither an aggregate nor an expression over metrics",
-							kpi_relation_name(context->result->metric))));
-
-		part = flatten(rte->relid, query, context->stack);
-		if (context->first)
-			context->result->source = part->source;
-		else if (context->result->source != part->source)
-			context->result->source = InvalidOid;
-		context->first = false;
-
-		context->result->reads =
-			lappend(list_concat(context->result->reads, part->reads),
-					make_read(rte->relid,
-							  kpi_compat_check_as_user(context->query, rte),
-							  first_column()));
-		return part->expr;
-	}
+		return flatten_component((Var *) node, context);
 	return expression_tree_mutator(node, component_mutator, context);
+}
+
+/*
+ * Flatten a definition that is computed from metrics.
+ */
+static void
+flatten_derived(DefinitionLoad *load, MetricDefinition *result, Query *query, Node *expr)
+{
+	ComponentContext context = {0};
+
+	context.load = load;
+	context.result = result;
+	context.query = query;
+	context.first = true;
+	if (query->jointree->quals != NULL)
+	{
+		if (gives_up(load))
+			return;
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_INVALID_METRIC),
+				 errmsg("derived metric %s has a WHERE clause",
+						kpi_relation_name(result->metric))));
+	}
+	result->expr = component_mutator(expr, &context);
+	if (context.first && !load->failed)
+	{
+		if (gives_up(load))
+			return;
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_INVALID_METRIC),
+				 errmsg("%s is not a metric", kpi_relation_name(result->metric)),
+				 errdetail("It is computed from neither rows nor metrics.")));
+	}
 }
 
 /*
@@ -452,72 +705,95 @@ report_cycle(Oid metric, List *stack)
 }
 
 /*
- * Flatten the query of a metric; "stack" holds the metrics being flattened.
+ * Flatten the query of a metric.  NULL for who only looks and finds none.
  */
 static MetricDefinition *
-flatten(Oid metric, Query *query, List *stack)
+flatten_query(DefinitionLoad *load, Oid metric, Query *query)
 {
 	MetricDefinition *result = palloc0(sizeof(MetricDefinition));
-	TargetEntry *tle;
+	Node	   *expr;
 
-	check_stack_depth();
-
-	if (list_member_oid(stack, metric))
-		report_cycle(metric, stack);
-	stack = lappend_oid(list_copy(stack), metric);
-	result->metric = metric;
-
+	if (!goes_deeper(load))
+		return NULL;
+	if (list_member_oid(load->stack, metric))
+	{
+		if (gives_up(load))
+			return NULL;
+		report_cycle(metric, load->stack);
+	}
 	if (query == NULL || !is_plain_select(query) ||
 		list_length(query->targetList) != 1)
+	{
+		if (gives_up(load))
+			return NULL;
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_INVALID_METRIC),
 				 errmsg("%s is not a metric", kpi_relation_name(metric)),
 				 errdetail("A metric is a view of one aggregate expression over one relation, or of an expression over metrics."),
 				 errhint("Define it with kpi.create_metric().")));
-	tle = linitial_node(TargetEntry, query->targetList);
-
-	if (query->hasAggs)
-		flatten_aggregate(result, query, (Node *) tle->expr, stack);
-	else
-	{
-		ComponentContext context = {0};
-
-		context.result = result;
-		context.query = query;
-		context.stack = stack;
-		context.first = true;
-		if (query->jointree->quals != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_KPI_INVALID_METRIC),
-					 errmsg("derived metric %s has a WHERE clause",
-							kpi_relation_name(metric))));
-		result->expr = component_mutator((Node *) tle->expr, &context);
-		if (context.first)
-			ereport(ERROR,
-					(errcode(ERRCODE_KPI_INVALID_METRIC),
-					 errmsg("%s is not a metric", kpi_relation_name(metric)),
-					 errdetail("It is computed from neither rows nor metrics.")));
 	}
+	result->metric = metric;
+	expr = (Node *) linitial_node(TargetEntry, query->targetList)->expr;
+	load->stack = lappend_oid(load->stack, metric);
+	if (query->hasAggs)
+		flatten_aggregate(load, result, query, expr);
+	else
+		flatten_derived(load, result, query, expr);
+	load->stack = list_delete_last(load->stack);
+	if (load->failed)
+		return NULL;
+	load->done = lappend(load->done, result);
 	return result;
 }
 
 /*
- * Flatten a query that is, or is about to become, the definition of a metric.
- * "metric" may be InvalidOid for one that does not exist yet.
+ * Flatten a metric, unless that has been done.
+ */
+static MetricDefinition *
+flatten(DefinitionLoad *load, Oid metric)
+{
+	ListCell   *lc;
+
+	foreach(lc, load->done)
+	{
+		MetricDefinition *done = lfirst(lc);
+
+		if (done->metric == metric)
+			return done;
+	}
+	return flatten_query(load, metric, view_query(load, metric));
+}
+
+/*
+ * Flatten a query that is about to become the definition of a metric.
  */
 MetricDefinition *
 kpi_flatten_query(Oid metric, Query *query)
 {
-	return flatten(metric, query, NIL);
+	DefinitionLoad load = {false};
+
+	return flatten_query(&load, metric, query);
 }
 
 /*
- * What a metric means now.
+ * What a metric means now; it stays locked.
  */
 MetricDefinition *
 kpi_load_definition(Oid metric)
 {
-	Oid			owner;
+	DefinitionLoad load = {false};
 
-	return flatten(metric, view_query(metric, &owner), NIL);
+	return flatten(&load, metric);
+}
+
+/*
+ * What a metric means now, or NULL for what is none; nothing is locked.
+ */
+MetricDefinition *
+kpi_look_at_definition(Oid metric)
+{
+	char		here;
+	DefinitionLoad load = {true, &here};
+
+	return flatten(&load, metric);
 }

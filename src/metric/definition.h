@@ -26,6 +26,8 @@ typedef struct MetricDefinition
 	Node	   *expr;			/* over Var(1, attno) of the source; the WHERE
 								 * has become FILTER of every aggregate */
 	List	   *reads;			/* of DefinitionRead *, for their privileges */
+	int64		nodes;			/* of the expression, about */
+	int64		aggregates;		/* among them */
 } MetricDefinition;
 
 /* A metric view's query taken apart */
@@ -37,8 +39,10 @@ typedef struct MetricViewQuery
 } MetricViewQuery;
 
 extern MetricDefinition *kpi_load_definition(Oid metric);
+extern MetricDefinition *kpi_look_at_definition(Oid metric);
 extern MetricDefinition *kpi_flatten_query(Oid metric, Query *query);
 extern MetricViewQuery kpi_load_metric_view(Oid relid);
+extern MetricViewQuery kpi_look_at_metric_view(Oid relid);
 extern int	kpi_single_from_entry(Query *query);
 extern bool kpi_metric_is_registered(Oid relid);
 extern bool kpi_reads_no_plain_column(Node *node, void *context);

@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
@@ -40,15 +41,18 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
+#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+#include "catalog/behalf.h"
 #include "catalog/catalog.h"
+#include "catalog/registry.h"
 #include "catalog/utility.h"
 #include "compat.h"
 #include "errors.h"
 #include "metric/additivity.h"
+#include "metric/belongings.h"
 #include "metric/definition.h"
 #include "metric/metric.h"
 #include "metric/ratio.h"
@@ -174,7 +178,7 @@ kpi_parse_select(const char *sql, const char *what)
  */
 static void
 make_view(RangeVar *name, List *columns, RawStmt *select,
-		  const char *sql, bool replace)
+		  const char *sql, bool replace, List *options)
 {
 	ViewStmt   *stmt = makeNode(ViewStmt);
 	PlannedStmt *wrapper = makeNode(PlannedStmt);
@@ -183,6 +187,7 @@ make_view(RangeVar *name, List *columns, RawStmt *select,
 	stmt->aliases = columns;
 	stmt->query = select->stmt;
 	stmt->replace = replace;
+	stmt->options = options;
 	stmt->withCheckOption = NO_CHECK_OPTION;
 
 	wrapper->commandType = CMD_UTILITY;
@@ -365,9 +370,9 @@ kpi_create_metric(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(ARG_MIN_GROUP_ROWS))
 		kpi_limit_small_groups(raw, query, PG_GETARG_INT32(ARG_MIN_GROUP_ROWS), quoted);
 	make_view(copyObject(name), list_make1(makeString(pstrdup(name->relname))),
-			  raw, sql, false);
+			  raw, sql, false, NIL);
 	kpi_pop_query();
-	AtEOXact_GUC(true, nestlevel);
+	AtEOXact_GUC(false, nestlevel);
 
 	relid = RangeVarGetRelid(name, NoLock, false);
 	kpi_refuse_temporary(relid, "metric");
@@ -454,56 +459,92 @@ min_group_rows(Oid relid)
 	return none ? 0 : DatumGetInt32(limit);
 }
 
-/*
- * The definition of a metric as SQL with every name qualified.
- */
-static char *
-current_definition(Oid relid)
+/* A redefinition of a metric */
+typedef struct Redefinition
 {
-	int			nestlevel = kpi_begin_plain_text("pg_catalog");
-	char	   *sql = TextDatumGetCString(DirectFunctionCall1(pg_get_viewdef,
-															  ObjectIdGetDatum(relid)));
+	Oid			relid;
+	const char *sql;			/* the new definition; NULL: the one that it has */
+	int			old_min_rows;
+	int			min_rows;
+} Redefinition;
 
-	AtEOXact_GUC(true, nestlevel);
-	return sql;
+/*
+ * Errand: the definition of a metric as SQL with every name qualified, without its
+ * limit on small groups.
+ */
+static void
+write_definition(void *arg)
+{
+	Redefinition *redefinition = arg;
+	Relation	rel = table_open(redefinition->relid, AccessShareLock);
+	Query	   *query = copyObject(kpi_relation_query(rel));
+
+	table_close(rel, NoLock);
+	if (list_length(query->targetList) == 1)
+	{
+		TargetEntry *tle = linitial_node(TargetEntry, query->targetList);
+
+		/* its owner may have replaced the view by something else */
+		if (redefinition->old_min_rows > 0 &&
+			kpi_small_group_limit_of((Node *) tle->expr) == redefinition->old_min_rows)
+			tle->expr = (Expr *) kpi_without_small_group_limit((Node *) tle->expr);
+	}
+	redefinition->sql = pg_get_querydef(query, false);
+}
+
+/*
+ * Errand: make the view of a metric anew.
+ */
+static void
+make_definition(void *arg)
+{
+	Redefinition *redefinition = arg;
+	Oid			relid = redefinition->relid;
+	char	   *name = kpi_relation_name(relid);
+	ErrorContextCallback callback;
+	RawStmt    *raw;
+	Query	   *query;
+
+	kpi_push_query(&callback, redefinition->sql);
+	raw = kpi_parse_select(redefinition->sql, "the definition of a metric");
+	query = analyze_definition(raw, redefinition->sql, name);
+	check_same_type(relid, query);
+	check_published_source(relid, kpi_flatten_query(relid, query)->source);
+	kpi_limit_small_groups(raw, query, redefinition->min_rows, name);
+	make_view(makeRangeVar(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid), -1),
+			  list_make1(makeString(get_attname(relid, 1, false))),
+			  raw, redefinition->sql, true, kpi_view_options(relid));
+	kpi_pop_query();
 }
 
 /*
  * Give a metric a new definition, or a new limit on small groups; what is NULL
  * or negative stays.
+ *
+ * The text of the caller is parsed as the caller, by the caller's search_path.  That
+ * of the stored view is its owner's, and parsing may call functions that a literal
+ * in it names: so it is parsed on behalf of the owner (S7).
  */
 static void
 redefine(Oid relid, const char *definition, int new_min_rows)
 {
-	int			old_min_rows = min_group_rows(relid);
-	int			min_rows = new_min_rows < 0 ? old_min_rows : new_min_rows;
-	const char *sql = definition ? definition : current_definition(relid);
-	int			nestlevel = extend_search_path();
-	char	   *name = kpi_relation_name(relid);
-	ErrorContextCallback callback;
-	RawStmt    *raw;
-	Query	   *query;
-	RangeVar   *relation;
+	Redefinition redefinition = {relid, definition};
 
-	/* who is about to publish the metric goes first, and is then seen below */
+	/* who is about to publish or change the metric goes first, and is then seen */
 	LockRelationOid(relid, AccessExclusiveLock);
 
-	kpi_push_query(&callback, sql);
-	raw = kpi_parse_select(sql, "the definition of a metric");
-	if (definition == NULL && old_min_rows > 0)
-		kpi_unlimit_small_groups(raw);
-	query = analyze_definition(raw, sql, name);
-	check_same_type(relid, query);
-	check_published_source(relid, kpi_flatten_query(relid, query)->source);
-	kpi_limit_small_groups(raw, query, min_rows, name);
+	redefinition.old_min_rows = min_group_rows(relid);
+	redefinition.min_rows = new_min_rows < 0 ? redefinition.old_min_rows : new_min_rows;
+	if (definition != NULL)
+	{
+		int			nestlevel = extend_search_path();
 
-	relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
-							get_rel_name(relid), -1);
-	make_view(relation,
-			  list_make1(makeString(get_attname(relid, 1, false))),
-			  raw, sql, true);
-	kpi_pop_query();
-	AtEOXact_GUC(true, nestlevel);
+		make_definition(&redefinition);
+		AtEOXact_GUC(false, nestlevel);
+		return;
+	}
+	kpi_in_plain_text("pg_catalog", write_definition, &redefinition);
+	kpi_on_behalf_of(kpi_relation_owner(relid), make_definition, &redefinition);
 }
 
 /*
@@ -565,46 +606,13 @@ kpi_drop_metric(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* A metric to load, and what came of it */
-typedef struct LoadRequest
-{
-	Oid			metric;
-	MetricDefinition *definition;
-} LoadRequest;
-
-/*
- * Body of load_or_null().
- */
-static void
-load_body(void *arg)
-{
-	LoadRequest *request = arg;
-
-	request->definition = kpi_load_definition(request->metric);
-}
-
-/*
- * The definition of a metric, or NULL for what is none: one view that its owner
- * replaced by hand must not break the list of all.
- */
-static MetricDefinition *
-load_or_null(Oid metric)
-{
-	LoadRequest request = {metric, NULL};
-
-	if (get_rel_relkind(metric) != RELKIND_VIEW ||
-		kpi_run_guarded(load_body, &request) != NULL)
-		return NULL;
-	return request.definition;
-}
-
 /*
  * kpi.additivity(regclass): count, additive, semi-additive or non-additive
  */
 Datum
 kpi_metric_additivity(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = load_or_null(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
 
 	if (definition == NULL)
 		PG_RETURN_NULL();
@@ -617,7 +625,7 @@ kpi_metric_additivity(PG_FUNCTION_ARGS)
 Datum
 kpi_metric_is_ratio(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = load_or_null(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
 
 	if (definition == NULL)
 		PG_RETURN_NULL();
@@ -630,7 +638,7 @@ kpi_metric_is_ratio(PG_FUNCTION_ARGS)
 Datum
 kpi_metric_source(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = load_or_null(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
 
 	if (definition == NULL || !OidIsValid(definition->source))
 		PG_RETURN_NULL();
@@ -644,7 +652,7 @@ kpi_metric_source(PG_FUNCTION_ARGS)
 Datum
 kpi_small_group_limit(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = load_or_null(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
 
 	if (definition == NULL)
 		PG_RETURN_NULL();
@@ -667,9 +675,9 @@ forget_body(void *arg)
 		Oid			argtypes[] = {TEXTOID};
 		Datum		values[] = {CStringGetTextDatum(kinds[i])};
 
-		if (kpi_registry_execute("SELECT FROM pg_catalog.pg_event_trigger_dropped_objects() AS d"
-								 " WHERE d.object_type OPERATOR(pg_catalog.=) $1",
-								 1, argtypes, values, NULL) > 0)
+		if (kpi_registry_has("SELECT FROM pg_catalog.pg_event_trigger_dropped_objects() AS d"
+							 " WHERE d.object_type OPERATOR(pg_catalog.=) $1",
+							 1, argtypes, values))
 			kpi_registry_execute(psprintf("DELETE FROM " KPI_SCHEMA ".%s AS r"
 										  " USING pg_catalog.pg_event_trigger_dropped_objects() AS d"
 										  " WHERE d.object_type OPERATOR(pg_catalog.=) $1"

@@ -23,6 +23,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/comment.h"
+#include "commands/defrem.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -42,7 +43,9 @@
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
+#include "catalog/behalf.h"
 #include "catalog/catalog.h"
+#include "catalog/registry.h"
 #include "catalog/utility.h"
 #include "compat.h"
 #include "errors.h"
@@ -65,6 +68,8 @@ typedef struct Draft
 	Query	   *query;			/* NULL until the source is known */
 	int			source_rti;
 	Oid			source;
+	char	   *select;			/* the same as SQL */
+	Oid			relid;			/* of the view, where it is there */
 } Draft;
 
 /* The metadata of a metric view, where the two functions have it */
@@ -345,29 +350,57 @@ put_dimensions_first(Draft *draft, int nmetrics)
 }
 
 /*
- * The SELECT that a draft describes, with every name qualified.
+ * Errand: write the SELECT that a draft describes, with every name qualified.
+ */
+static void
+write_select(void *arg)
+{
+	Draft	   *draft = arg;
+
+	draft->select = pg_get_querydef(draft->query, true);
+}
+
+/*
+ * The options of a view as CREATE VIEW reads them, with a blank behind.
  */
 static char *
-draft_select(Draft *draft)
+options_clause(List *options)
 {
-	int			nestlevel = kpi_begin_plain_text("pg_catalog");
-	char	   *select = pg_get_querydef(draft->query, true);
+	StringInfoData buf;
+	ListCell   *lc;
 
-	AtEOXact_GUC(true, nestlevel);
-	return select;
+	initStringInfo(&buf);
+	foreach(lc, options)
+	{
+		DefElem    *option = lfirst_node(DefElem, lc);
+
+		appendStringInfo(&buf, "%s%s=%s", buf.len == 0 ? "WITH (" : ", ",
+						 quote_identifier(option->defname),
+						 quote_literal_cstr(defGetString(option)));
+	}
+	if (buf.len > 0)
+		appendStringInfoString(&buf, ") ");
+	return buf.data;
 }
 
 /*
  * Make the view of a draft from its SELECT.
  */
 static void
-make_view(Draft *draft, const char *select, bool replace)
+make_view(Draft *draft, List *options, bool replace)
 {
-	int			nestlevel = kpi_begin_plain_text("pg_catalog");
+	kpi_run_utility(psprintf("CREATE %sVIEW %s %sAS %s",
+							 replace ? "OR REPLACE " : "", draft->name,
+							 options_clause(options), draft->select));
+}
 
-	kpi_run_utility(psprintf("CREATE %sVIEW %s AS %s",
-							 replace ? "OR REPLACE " : "", draft->name, select));
-	AtEOXact_GUC(true, nestlevel);
+/*
+ * Errand: make a view that is not there yet.
+ */
+static void
+make_new_view(void *arg)
+{
+	make_view(arg, NIL, false);
 }
 
 /*
@@ -505,8 +538,9 @@ kpi_create_metric_view(PG_FUNCTION_ARGS)
 		add_dimension(&draft, lfirst(lc));
 	put_dimensions_first(&draft, nmetrics);
 
-	make_view(&draft, draft_select(&draft), false);
-	relid = RangeVarGetRelid(name, NoLock, false);
+	kpi_in_plain_text("pg_catalog", write_select, &draft);
+	kpi_in_plain_text("pg_catalog", make_new_view, &draft);
+	relid = get_relname_relid(name->relname, namespace);
 	kpi_refuse_temporary(relid, "metric view");
 	write_metadata(relid, &metadata, find_time_dimension(relid, metadata.time_dimension));
 
@@ -527,9 +561,9 @@ require_metric_view(Oid relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("metric view with OID %u does not exist", relid)));
-	if (kpi_registry_execute("SELECT FROM kpi.metric_view_registry"
-							 " WHERE relid OPERATOR(pg_catalog.=) $1",
-							 1, argtypes, values, NULL) > 0)
+	if (kpi_registry_has("SELECT FROM kpi.metric_view_registry"
+						 " WHERE relid OPERATOR(pg_catalog.=) $1",
+						 1, argtypes, values))
 		view = kpi_load_metric_view(relid);
 	if (view.query == NULL)
 		ereport(ERROR,
@@ -602,21 +636,46 @@ move_registry_row(Oid from, Oid to)
 }
 
 /*
- * A view is made again with what is known of it; triggers and rules would be
- * lost with the old one.
+ * What hangs on a view and would be lost with it, apart from what is taken along;
+ * NULL for nothing.
  */
-static void
-check_no_triggers(Draft *draft, Oid relid)
+static const char *
+lost_with_view(Oid relid)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
+	Oid			argtypes[] = {OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(relid)};
+	const char *result = NULL;
 
 	if (rel->trigdesc != NULL || rel->rd_rules->numLocks > 1)
+		result = "triggers or rules";
+	else if (rel->rd_att->constr != NULL && rel->rd_att->constr->num_defval > 0)
+		result = "column defaults";
+	table_close(rel, NoLock);
+	if (result == NULL &&
+		kpi_registry_has("SELECT FROM pg_catalog.pg_seclabel AS l"
+						 " WHERE l.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid"
+						 " AND l.objoid OPERATOR(pg_catalog.=) $1",
+						 1, argtypes, values))
+		result = "security labels";
+	return result;
+}
+
+/*
+ * A view is made again with what is known of it; nothing else may be lost with the
+ * old one without a word.
+ */
+static void
+check_nothing_lost(Draft *draft)
+{
+	const char *lost = lost_with_view(draft->relid);
+
+	if (lost != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-				 errmsg("cannot drop columns of metric view %s because it has triggers or rules",
-						draft->name),
+				 errmsg("cannot drop columns of metric view %s because it has %s",
+						draft->name, lost),
 				 errhint("Drop them first, and create them again afterwards.")));
-	table_close(rel, NoLock);
 }
 
 /*
@@ -649,30 +708,38 @@ check_no_dependents(Draft *draft, Oid relid)
 }
 
 /*
- * A view cannot lose a column; make it again without, provided that nothing
- * depends on it.  Returns the new view.
+ * Errand: a view cannot lose a column; make it again without, provided that nothing
+ * depends on it.  The draft then has the new view.
  */
-static Oid
-make_view_again(Draft *draft, Oid relid)
+static void
+make_view_again(void *arg)
 {
-	Oid			namespace = get_rel_namespace(relid);
-	char	   *relname = get_rel_name(relid);
-	ViewBelongings saved = kpi_save_belongings(relid);
-	char	   *select = draft_select(draft);
-	Oid			result;
+	Draft	   *draft = arg;
+	Oid			namespace = get_rel_namespace(draft->relid);
+	char	   *relname = get_rel_name(draft->relid);
+	ViewBelongings saved = kpi_save_belongings(draft->relid);
 
-	check_no_dependents(draft, relid);
-	check_no_triggers(draft, relid);
+	check_no_dependents(draft, draft->relid);
+	check_nothing_lost(draft);
 
 	/* the event trigger would forget the row with the view */
-	move_registry_row(relid, InvalidOid);
+	move_registry_row(draft->relid, InvalidOid);
 	kpi_run_utility(psprintf("DROP VIEW %s RESTRICT", draft->name));
-	make_view(draft, select, false);
-	result = get_relname_relid(relname, namespace);
-	kpi_change_owner(result, GetUserNameFromId(saved.owner, false));
-	kpi_restore_belongings(result, &saved);
-	move_registry_row(InvalidOid, result);
-	return result;
+	make_view(draft, NIL, false);
+	draft->relid = get_relname_relid(relname, namespace);
+	kpi_restore_belongings(draft->relid, &saved);
+	move_registry_row(InvalidOid, draft->relid);
+}
+
+/*
+ * Errand: give a view more columns.
+ */
+static void
+widen_view(void *arg)
+{
+	Draft	   *draft = arg;
+
+	make_view(draft, kpi_view_options(draft->relid), true);
 }
 
 /*
@@ -739,6 +806,7 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 	draft.query = view.query;
 	draft.source = view.source;
 	draft.source_rti = view.source_rti;
+	draft.relid = relid;
 	foreach(lc, draft.query->targetList)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
@@ -775,10 +843,18 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("metric view %s would have no measure left", draft.name),
 					 errhint("Drop it with kpi.drop_metric_view().")));
-		relid = make_view_again(&draft, relid);
 	}
+
+	/*
+	 * What the view has by now is its owner's, and parsing it may call functions
+	 * that a literal in it names: so that is done on behalf of the owner (S7).
+	 */
+	kpi_in_plain_text("pg_catalog", write_select, &draft);
+	if (drop_metrics != NIL || drop_dimensions != NIL)
+		kpi_on_behalf_of(kpi_relation_owner(relid), make_view_again, &draft);
 	else if (add_metrics != NIL || add_dimensions != NIL)
-		make_view(&draft, draft_select(&draft), true);
+		kpi_on_behalf_of(kpi_relation_owner(relid), widen_view, &draft);
+	relid = draft.relid;
 
 	write_metadata(relid, &metadata, find_time_dimension(relid, time_dimension));
 	PG_RETURN_OID(relid);
@@ -806,7 +882,7 @@ Datum
 kpi_metric_view_columns(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	MetricViewQuery view = kpi_load_metric_view(PG_GETARG_OID(0));
+	MetricViewQuery view = kpi_look_at_metric_view(PG_GETARG_OID(0));
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -836,7 +912,7 @@ kpi_metric_view_columns(PG_FUNCTION_ARGS)
 Datum
 kpi_metric_view_source(PG_FUNCTION_ARGS)
 {
-	MetricViewQuery view = kpi_load_metric_view(PG_GETARG_OID(0));
+	MetricViewQuery view = kpi_look_at_metric_view(PG_GETARG_OID(0));
 
 	if (view.query == NULL)
 		PG_RETURN_NULL();

@@ -195,7 +195,7 @@ SELECT n.nspname AS schema,
 	   kpi.additivity(r.relid) AS additivity,
 	   format_type(a.atttypid, a.atttypmod) AS type,
 	   kpi.metric_source(r.relid) AS source,
-	   rtrim(btrim(pg_get_viewdef(r.relid, true)), ';') AS definition
+	   btrim(kpi.view_definition(r.relid)) AS definition
   FROM kpi.metric_registry r
   JOIN pg_catalog.pg_class c ON c.oid = r.relid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -218,7 +218,7 @@ COMMENT ON COLUMN kpi.metrics.min_group_rows IS 'groups of fewer source rows hav
 COMMENT ON COLUMN kpi.metrics.additivity IS 'count, additive, semi-additive or non-additive';
 COMMENT ON COLUMN kpi.metrics.type IS 'type of the value';
 COMMENT ON COLUMN kpi.metrics.source IS 'relation that is aggregated; NULL for several';
-COMMENT ON COLUMN kpi.metrics.definition IS 'the SQL in force';
+COMMENT ON COLUMN kpi.metrics.definition IS 'the SQL in force; NULL while somebody changes what it reads';
 
 CREATE VIEW kpi.metric_views WITH (security_barrier) AS
 SELECT n.nspname AS schema,

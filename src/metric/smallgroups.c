@@ -11,7 +11,7 @@
  * is not additive, so a single row shows nothing of it.
  *
  * The registry remembers the limit; this file puts it around the parsed
- * definition and takes it off again.
+ * definition, and takes it off the stored one.
  *
  * src/metric/smallgroups.c
  */
@@ -73,26 +73,6 @@ kpi_limit_small_groups(RawStmt *raw, Query *query, int min_rows, const char *nam
 	target->val = (Node *) choice;
 	if (target->name == NULL)
 		target->name = pstrdup("metric");	/* replaced by the view's own */
-}
-
-/*
- * Take the limit off a definition that was parsed from the view of a metric that
- * has one.
- */
-void
-kpi_unlimit_small_groups(RawStmt *raw)
-{
-	ResTarget  *target = linitial_node(ResTarget, ((SelectStmt *) raw->stmt)->targetList);
-	CaseExpr   *choice = (CaseExpr *) target->val;
-	A_Expr	   *test;
-
-	/* its owner may have replaced the view by something else */
-	if (!IsA(choice, CaseExpr) || choice->arg != NULL || list_length(choice->args) != 1)
-		return;
-	test = (A_Expr *) linitial_node(CaseWhen, choice->args)->expr;
-	if (IsA(test, A_Expr) && IsA(test->lexpr, FuncCall) &&
-		((FuncCall *) test->lexpr)->agg_star && IsA(test->rexpr, A_Const))
-		target->val = (Node *) linitial_node(CaseWhen, choice->args)->result;
 }
 
 /*

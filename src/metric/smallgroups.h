@@ -11,7 +11,6 @@
 
 extern void kpi_limit_small_groups(RawStmt *raw, Query *query, int min_rows,
 								   const char *name);
-extern void kpi_unlimit_small_groups(RawStmt *raw);
 extern Node *kpi_without_small_group_limit(Node *expr);
 extern int	kpi_small_group_limit_of(Node *expr);
 

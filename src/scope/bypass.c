@@ -8,41 +8,63 @@
  * view over such a path is refused when it is made, and kpi.check() tells of
  * paths that came later.
  *
+ * The walk looks once at each relation for each role that reads it, however many
+ * paths lead there, and keeps nothing of it but its name; it locks nothing and so
+ * waits for nobody.
+ *
  * src/scope/bypass.c
  */
 #include "postgres.h"
 
-#include "access/table.h"
+#include "access/htup_details.h"
+#include "access/reloptions.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
-#include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "catalog/catalog.h"
+#include "catalog/registry.h"
+#include "scope/policy.h"
 #include "scope/scope.h"
 
 PG_FUNCTION_INFO_V1(kpi_scope_bypass);
 
-/* A walk down the views of a relation */
-typedef struct BypassContext
+/* A relation, and who reads it: InvalidOid is anybody */
+typedef struct Reading
 {
-	Oid			reader;			/* of the query's relations; 0: anybody */
-	List	   *seen;			/* views walked already */
-	char	   *found;
-	Query	   *query;
-} BypassContext;
+	Oid			relid;
+	Oid			reader;
+} Reading;
 
-static char *find_bypass(Oid relid, Oid reader, List *seen);
+/* A reading that the walk has come to */
+typedef struct BypassStep
+{
+	Reading		reading;
+	struct BypassStep *before;	/* the view that reads it, or NULL */
+	bool		held;			/* does a materialized view hold what it gives? */
+	bool		too_deep;		/* is it a view that cannot be looked through? */
+} BypassStep;
+
+typedef struct BypassWalk
+{
+	HTAB	   *seen;			/* of Reading */
+	List	   *steps;			/* of BypassStep *, grows while it is walked */
+	MemoryContext scratch;		/* reset between views */
+} BypassWalk;
 
 /*
- * Is a table protected by some dimension?
+ * Must a table obey scopes, itself or by what it is below of?
  */
 static bool
 is_protected(Oid relid)
@@ -50,90 +72,189 @@ is_protected(Oid relid)
 	Oid			argtypes[] = {REGCLASSOID};
 	Datum		values[] = {ObjectIdGetDatum(relid)};
 
-	return kpi_registry_execute("SELECT FROM kpi.protection_registry"
-								" WHERE relid OPERATOR(pg_catalog.=) $1"
-								" OR relid::pg_catalog.oid IN (SELECT a.relid FROM pg_catalog.pg_partition_ancestors($1) AS a)",
-								1, argtypes, values, NULL) > 0;
+	return kpi_has_scope_policies(relid) ||
+		kpi_registry_has("SELECT FROM kpi.protection_registry AS p"
+						 " WHERE p.relid IN (SELECT a.relid FROM kpi.relation_and_parents($1) AS a (relid))",
+						 1, argtypes, values);
 }
 
 /*
- * Does row security not bind a role?
+ * Come to a reading, unless the walk has been there.
  */
-static bool
-bypasses(Oid role)
+static void
+come_to(BypassWalk *walk, Oid relid, Oid reader, BypassStep *before, bool held)
 {
-	return OidIsValid(role) && has_bypassrls_privilege(role);
+	Reading		reading = {relid, reader};
+	BypassStep *step;
+	bool		found;
+
+	(void) hash_search(walk->seen, &reading, HASH_ENTER, &found);
+	if (found)
+		return;
+	step = palloc(sizeof(BypassStep));
+	step->reading = reading;
+	step->before = before;
+	step->held = held;
+	step->too_deep = false;
+	walk->steps = lappend(walk->steps, step);
 }
 
 /*
- * Walker: look at every relation that a query reads.
+ * Walker: collect the relations that a query reads; the entries of a view for OLD
+ * and NEW are not read.
  */
 static bool
-bypass_walker(Node *node, BypassContext *context)
+collect_relations(Node *node, List **relids)
 {
-	if (node == NULL || context->found != NULL)
-		return context->found != NULL;
+	if (node == NULL)
+		return false;
 	if (IsA(node, RangeTblEntry))
 	{
 		RangeTblEntry *rte = (RangeTblEntry *) node;
 
-		/* a view's own entries for OLD and NEW are not read */
 		if (rte->rtekind == RTE_RELATION && rte->inFromCl)
-			context->found = find_bypass(rte->relid, context->reader, context->seen);
-		return context->found != NULL;
+			*relids = list_append_unique_oid(*relids, rte->relid);
+		return false;
 	}
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, bypass_walker, context,
+		return query_tree_walker((Query *) node, collect_relations, relids,
 								 QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, bypass_walker, context);
+	return expression_tree_walker(node, collect_relations, relids);
 }
 
 /*
- * How reading a relation as a role would bypass the protection of a table, or
- * NULL if it would not.
+ * Is a view a security invoker?
+ */
+static bool
+is_security_invoker(HeapTuple tuple)
+{
+	bool		isnull;
+	Datum		options = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
+	ListCell   *lc;
+
+	foreach(lc, isnull ? NIL : untransformRelOptions(options))
+	{
+		DefElem    *option = lfirst_node(DefElem, lc);
+
+		if (strcmp(option->defname, "security_invoker") == 0)
+			return defGetBoolean(option);
+	}
+	return false;
+}
+
+/*
+ * Whoever reads what a view reads: its owner or, where it is a security invoker, the
+ * reader of the view.  The rows of a materialized view were seen by its owner, so for
+ * its readers nothing protects what is below it.
+ */
+static Oid
+reader_below(BypassStep *step)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(step->reading.relid));
+	Oid			result = step->reading.reader;
+
+	if (!HeapTupleIsValid(tuple))
+		return result;
+	if (!step->held && !is_security_invoker(tuple))
+		result = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * Come to all that a view reads.
+ */
+static void
+come_below(BypassWalk *walk, BypassStep *step, bool is_materialized)
+{
+	MemoryContext old = MemoryContextSwitchTo(walk->scratch);
+	Oid			reader = reader_below(step);
+	List	   *relids = NIL;
+	ListCell   *lc;
+
+	(void) collect_relations((Node *) kpi_stored_query(step->reading.relid, &step->too_deep),
+							 &relids);
+	MemoryContextSwitchTo(old);
+	foreach(lc, relids)
+	{
+		come_to(walk, lfirst_oid(lc), reader, step, step->held);
+		if (is_materialized)
+			come_to(walk, lfirst_oid(lc), BOOTSTRAP_SUPERUSERID, step, true);
+	}
+	MemoryContextReset(walk->scratch);
+}
+
+/*
+ * Does a step see rows of a protected table that its reader must not?
+ */
+static bool
+is_bypass(BypassStep *step)
+{
+	char		relkind = get_rel_relkind(step->reading.relid);
+
+	return (relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE) &&
+		OidIsValid(step->reading.reader) &&
+		has_bypassrls_privilege(step->reading.reader) &&
+		is_protected(step->reading.relid);
+}
+
+/*
+ * A bypass in words.
  */
 static char *
-find_bypass(Oid relid, Oid reader, List *seen)
+describe_bypass(BypassStep *step)
 {
-	BypassContext context = {0};
-	Relation	rel;
-	char		relkind = get_rel_relkind(relid);
+	char	   *result;
 
-	check_stack_depth();
-
-	if (list_member_oid(seen, relid))
-		return NULL;
-	if (relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE)
+	if (step->too_deep)
+		result = psprintf("view %s is nested too deep to be looked through",
+						  kpi_relation_name(step->reading.relid));
+	else if (step->held)
 	{
-		if (bypasses(reader) && is_protected(relid))
-			return psprintf("role \"%s\" bypasses row security of %s",
-							GetUserNameFromId(reader, true), kpi_relation_name(relid));
-		return NULL;
+		while (step->held)
+			step = step->before;
+		result = psprintf("materialized view %s holds rows of a protected table",
+						  kpi_relation_name(step->reading.relid));
 	}
-	if (relkind != RELKIND_VIEW && relkind != RELKIND_MATVIEW)
-		return NULL;
-
-	rel = table_open(relid, AccessShareLock);
-	context.seen = lappend_oid(list_copy(seen), relid);
-	if (relkind == RELKIND_VIEW && RelationHasSecurityInvoker(rel))
-		context.reader = reader;
 	else
-		context.reader = rel->rd_rel->relowner;
-	context.query = copyObject(linitial_node(Query, rel->rd_rules->rules[0]->actions));
-	table_close(rel, NoLock);
+		result = psprintf("role \"%s\" bypasses row security of %s",
+						  GetUserNameFromId(step->reading.reader, true),
+						  kpi_relation_name(step->reading.relid));
+	for (step = step->before; step != NULL; step = step->before)
+		result = psprintf("%s, through %s", result, kpi_relation_name(step->reading.relid));
+	return result;
+}
 
-	(void) bypass_walker((Node *) context.query, &context);
-	if (context.found != NULL)
-		return psprintf("%s, through %s", context.found, kpi_relation_name(relid));
+/*
+ * How reading a relation would bypass the protection of a table, or NULL if it would
+ * not.
+ */
+static char *
+find_bypass(Oid relid)
+{
+	BypassWalk	walk = {0};
+	HASHCTL		control = {0};
 
-	/* its rows were seen by its owner, not by its reader */
-	if (relkind == RELKIND_MATVIEW)
+	control.keysize = sizeof(Reading);
+	control.entrysize = sizeof(Reading);
+	control.hcxt = CurrentMemoryContext;
+	walk.seen = hash_create("kpitables bypass", 64, &control,
+							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	walk.scratch = AllocSetContextCreate(CurrentMemoryContext, "kpitables bypass",
+										 ALLOCSET_DEFAULT_SIZES);
+	come_to(&walk, relid, InvalidOid, NULL, false);
+	for (int i = 0; i < list_length(walk.steps); i++)
 	{
-		context.reader = BOOTSTRAP_SUPERUSERID;
-		(void) bypass_walker((Node *) context.query, &context);
-		if (context.found != NULL)
-			return psprintf("materialized view %s holds rows of a protected table",
-							kpi_relation_name(relid));
+		BypassStep *step = list_nth(walk.steps, i);
+		char		relkind = get_rel_relkind(step->reading.relid);
+
+		CHECK_FOR_INTERRUPTS();
+		if (is_bypass(step))
+			return describe_bypass(step);
+		if (relkind == RELKIND_VIEW || relkind == RELKIND_MATVIEW)
+			come_below(&walk, step, relkind == RELKIND_MATVIEW);
+		if (step->too_deep)
+			return describe_bypass(step);
 	}
 	return NULL;
 }
@@ -144,7 +265,7 @@ find_bypass(Oid relid, Oid reader, List *seen)
 void
 kpi_check_scope_bypass(Oid view, const char *what)
 {
-	char	   *found = find_bypass(view, InvalidOid, NIL);
+	char	   *found = find_bypass(view);
 
 	if (found != NULL)
 		ereport(ERROR,
@@ -161,7 +282,7 @@ kpi_check_scope_bypass(Oid view, const char *what)
 Datum
 kpi_scope_bypass(PG_FUNCTION_ARGS)
 {
-	char	   *found = find_bypass(PG_GETARG_OID(0), InvalidOid, NIL);
+	char	   *found = find_bypass(PG_GETARG_OID(0));
 
 	if (found == NULL)
 		PG_RETURN_NULL();

@@ -16,12 +16,13 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "catalog/catalog.h"
+#include "catalog/registry.h"
 #include "catalog/utility.h"
+#include "scope/members.h"
 #include "scope/scope.h"
 
 PG_FUNCTION_INFO_V1(kpi_grant_scope);
@@ -29,8 +30,6 @@ PG_FUNCTION_INFO_V1(kpi_revoke_scope);
 PG_FUNCTION_INFO_V1(kpi_unmatched_members);
 
 #define FULL_SCOPE_MEMBER	"*"
-#define FULL_SCOPE_LEVEL	0
-#define KEY_LEVEL			1
 
 /*
  * Raise an error unless the current user administers a dimension.
@@ -96,31 +95,8 @@ is_full_scope(List *members, const char *level)
 static Datum
 canonical_members(Dimension *dimension, List *members, int16 level)
 {
-	Datum	   *elems = palloc(sizeof(Datum) * list_length(members));
-	ListCell   *lc;
-	Oid			type = level == FULL_SCOPE_LEVEL ? TEXTOID :
-	list_nth_oid(dimension->types, level - 1);
-	Oid			input;
-	Oid			ioparam;
-	Oid			output;
-	bool		varlena;
-	int			nestlevel;
-
-	/* read as the session writes, written as every session reads */
-	type = getBaseType(type);
-	getTypeInputInfo(type, &input, &ioparam);
-	getTypeOutputInfo(type, &output, &varlena);
-	foreach(lc, members)
-	{
-		elems[foreach_current_index(lc)] = OidInputFunctionCall(input, lfirst(lc),
-																ioparam, -1);
-	}
-	nestlevel = kpi_begin_plain_text(NULL);
-	for (int i = 0; i < list_length(members); i++)
-		elems[i] = CStringGetTextDatum(OidOutputFunctionCall(output, elems[i]));
-	AtEOXact_GUC(true, nestlevel);
-	return PointerGetDatum(construct_array(elems, list_length(members), TEXTOID, -1,
-										   false, TYPALIGN_INT));
+	return kpi_write_members(level == FULL_SCOPE_LEVEL ? TEXTOID :
+							 list_nth_oid(dimension->types, level - 1), members);
 }
 
 /*
@@ -135,7 +111,7 @@ scope_arguments(FunctionCallInfo fcinfo, Oid *role)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("a scope needs a role and a dimension")));
-	dimension = kpi_load_dimension(kpi_text_argument(fcinfo, 1), false);
+	dimension = kpi_load_dimension(kpi_text_argument(fcinfo, 1));
 	check_may_grant(dimension);
 	*role = get_role_oid(kpi_text_argument(fcinfo, 0), false);
 	return dimension;
@@ -257,56 +233,58 @@ kpi_revoke_scope(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* What kpi.unmatched_members() is asked, and its answer */
-typedef struct UnmatchedRequest
+/* Which members the rows of a dimension's table have */
+typedef struct MatchedMembers
 {
-	char	   *dimension;
-	int16		level;
-	Datum		members;
-	Datum		result;
-	bool		none;
-} UnmatchedRequest;
+	bool	   *matched;		/* one for each member */
+} MatchedMembers;
 
 /*
- * Body of kpi_unmatched_members().
+ * A row has a member.
  */
 static void
-find_unmatched(void *arg)
+note_match(Datum key, int member, void *arg)
 {
-	UnmatchedRequest *request = arg;
-	Dimension  *dimension = kpi_load_dimension(request->dimension, true);
-	Oid			argtypes[] = {TEXTARRAYOID};
-	Oid			type;
-
-	if (dimension == NULL || !OidIsValid(dimension->table) ||
-		request->level == FULL_SCOPE_LEVEL ||
-		request->level > list_length(dimension->columns))
-		return;
-	type = list_nth_oid(dimension->types, request->level - 1);
-	request->result =
-		kpi_value_as(dimension->owner,
-					 psprintf("SELECT array_agg(m) FROM unnest($1) AS m WHERE NOT EXISTS"
-							  " (SELECT FROM %s AS t WHERE t.%s %s m::%s)",
-							  kpi_relation_name(dimension->table),
-							  quote_identifier(list_nth(dimension->columns, request->level - 1)),
-							  kpi_equality_operator(type), kpi_type_name(type)),
-					 1, argtypes, &request->members, &request->none);
+	((MatchedMembers *) arg)->matched[member] = true;
 }
 
 /*
- * kpi.unmatched_members(dimension, level, members): for kpi.check(), which must
- * not fail where one dimension does.
+ * kpi.unmatched_members(dimension, level, members): for kpi.check().  It sees all
+ * rows of the table, whatever its row security, and waits for nobody.
  */
 Datum
 kpi_unmatched_members(PG_FUNCTION_ARGS)
 {
-	UnmatchedRequest request;
+	Dimension  *dimension = kpi_find_dimension(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	int16		level = PG_GETARG_INT16(1);
+	ArrayType  *members = PG_GETARG_ARRAYTYPE_P(2);
+	MatchedMembers matches;
+	MemberSet  *set;
+	ArrayBuildState *result = NULL;
+	Datum	   *texts;
+	int			ntexts;
 
-	request.dimension = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	request.level = PG_GETARG_INT16(1);
-	request.members = PG_GETARG_DATUM(2);
-	request.none = true;
-	if (kpi_run_guarded(find_unmatched, &request) != NULL || request.none)
+	if (dimension == NULL || dimension->problem != NULL || !OidIsValid(dimension->table) ||
+		level == FULL_SCOPE_LEVEL || level > list_length(dimension->types))
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(request.result);
+	set = kpi_read_members(list_nth_oid(dimension->types, level - 1), members);
+	matches.matched = palloc0(sizeof(bool) * (set->count + 1));
+	if (!kpi_read_keys(dimension, level, set, false, note_match, &matches))
+		PG_RETURN_NULL();
+
+	deconstruct_array(members, TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &ntexts);
+	for (int i = 0; i < ntexts; i++)
+	{
+		MemberSet  *one = kpi_read_members(set->type->type_id,
+										   construct_array(&texts[i], 1, TEXTOID, -1, false,
+														   TYPALIGN_INT));
+		int			position = one->count == 0 ? -1 :
+		kpi_find_member(set, one->values[0], InvalidOid);
+
+		if (position < 0 || !matches.matched[position])
+			result = accumArrayResult(result, texts[i], false, TEXTOID, CurrentMemoryContext);
+	}
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(makeArrayResult(result, CurrentMemoryContext));
 }

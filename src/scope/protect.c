@@ -1,223 +1,163 @@
 /*
  * protect.c
- *		Tables that obey scopes.
+ *		Tables that obey scopes, and the families that they are in.
  *
- * Protection is PostgreSQL's row security and nothing else: a restrictive policy
- * a dimension, so that dimensions are AND-ed with each other and with whatever
- * policies the table has, and a permissive one that lets through what the
- * restrictive ones leave, unless row security was enabled before.
- * Row security is forced, so that the owner obeys, too; superusers and roles with
- * BYPASSRLS do not, as everywhere in PostgreSQL.
- *
- * PostgreSQL applies the policies of the table that a query names, so each
- * partition gets its own; those that come later get theirs by an event trigger.
+ * PostgreSQL applies the policies of the table that a query names.  So each
+ * partition and child of a protected table gets its policies, those that come later
+ * by an event trigger; and each parent of a table that obeys must obey, too, by the
+ * same column, or else it would show the table's rows: that is refused, whether the
+ * table is protected first or gets the parent first (S2).
  *
  * src/scope/protect.c
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_policy.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "commands/policy.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "parser/parse_coerce.h"
+#include "tcop/deparse_utility.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "catalog/behalf.h"
 #include "catalog/catalog.h"
+#include "catalog/registry.h"
 #include "catalog/utility.h"
+#include "scope/policy.h"
 #include "scope/scope.h"
 
 PG_FUNCTION_INFO_V1(kpi_protect);
 PG_FUNCTION_INFO_V1(kpi_unprotect);
 PG_FUNCTION_INFO_V1(kpi_protect_partitions);
-PG_FUNCTION_INFO_V1(kpi_within_scopes);
 
-#define OPEN_POLICY		"kpi_open"
-#define SCOPE_POLICY_PREFIX	"kpi_scope_"
-#define SCOPE_POLICY	SCOPE_POLICY_PREFIX "%s"
-
-/* What to look for among a table's policies */
-typedef bool (*PolicyTest) (Form_pg_policy policy);
-
-/*
- * Does a table have a policy that passes a test?
- */
-static bool
-has_policy_like(Oid relid, PolicyTest test)
+/* A row of kpi.protection_gaps() */
+typedef struct Gap
 {
-	Relation	catalog = table_open(PolicyRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		result = false;
-
-	ScanKeyInit(&key, Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(catalog, PolicyPolrelidPolnameIndexId, true, NULL, 1, &key);
-	while (!result && HeapTupleIsValid(tuple = systable_getnext(scan)))
-		result = test((Form_pg_policy) GETSTRUCT(tuple));
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return result;
-}
+	Oid			relid;			/* the table that must obey */
+	char	   *dimension;
+	char	   *column;
+	bool		writes;
+	Oid			parent;			/* that does not obey, or InvalidOid: it does not itself */
+} Gap;
 
 /*
- * One of a dimension's scope?
- */
-static bool
-is_scope_policy(Form_pg_policy policy)
-{
-	return strncmp(NameStr(policy->polname), SCOPE_POLICY_PREFIX,
-				   strlen(SCOPE_POLICY_PREFIX)) == 0;
-}
-
-/*
- * A permissive one that is not ours?
- */
-static bool
-is_own_permissive_policy(Form_pg_policy policy)
-{
-	return policy->polpermissive && strcmp(NameStr(policy->polname), OPEN_POLICY) != 0;
-}
-
-/*
- * Does a table have a permissive policy that is not ours?
- */
-static bool
-has_own_permissive_policy(Oid relid)
-{
-	return has_policy_like(relid, is_own_permissive_policy);
-}
-
-/*
- * Is row security enabled for a table?
- */
-static bool
-has_row_security(Oid relid)
-{
-	Relation	rel = table_open(relid, AccessShareLock);
-	bool		result = rel->rd_rel->relrowsecurity;
-
-	table_close(rel, NoLock);
-	return result;
-}
-
-/*
- * Does a table have a policy of this name?
- */
-static bool
-has_policy(Oid relid, const char *name)
-{
-	return OidIsValid(get_relation_policy_oid(relid, name, true));
-}
-
-/*
- * Protect one table or partition, unless it is already.
+ * Take a row of kpi.protection_gaps().
  */
 static void
-protect_one(Oid relid, const char *dimension, const char *expression, bool writes)
+take_gap(HeapTuple row, TupleDesc desc, void *arg)
 {
-	char	   *table = kpi_relation_name(relid);
-	char	   *policy = psprintf(SCOPE_POLICY, dimension);
+	List	  **gaps = arg;
+	Gap		   *gap = palloc(sizeof(Gap));
+	bool		isnull;
 
-	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("cannot protect foreign table %s", table),
-				 errdetail("PostgreSQL has no row security for foreign tables."),
-				 errhint("Protect the table at the other server, or revoke privileges on the partition so that it is read through its parent only.")));
-	if (has_policy(relid, policy))
-		return;
-
-	/* where row security was on, it is not for us to let anything through */
-	if (!has_row_security(relid) && !has_own_permissive_policy(relid))
-		kpi_run_utility(psprintf("CREATE POLICY " OPEN_POLICY " ON %s"
-								 " USING (" KPI_SCHEMA ".within_scopes()) WITH CHECK (" KPI_SCHEMA ".within_scopes())", table));
-	kpi_run_utility(psprintf("CREATE POLICY %s ON %s AS RESTRICTIVE FOR %s USING (%s)",
-							 quote_identifier(policy), table,
-							 writes ? "ALL" : "SELECT", expression));
-	kpi_run_utility(psprintf("ALTER TABLE ONLY %s ENABLE ROW LEVEL SECURITY", table));
-	kpi_run_utility(psprintf("ALTER TABLE ONLY %s FORCE ROW LEVEL SECURITY", table));
+	gap->relid = DatumGetObjectId(kpi_row_value(row, desc, 1, &isnull));
+	gap->dimension = kpi_row_text(row, desc, 2);
+	gap->column = kpi_row_text(row, desc, 3);
+	gap->writes = DatumGetBool(kpi_row_value(row, desc, 4, &isnull));
+	gap->parent = DatumGetObjectId(kpi_row_value(row, desc, 5, &isnull));
+	if (isnull)
+		gap->parent = InvalidOid;
+	*gaps = lappend(*gaps, gap);
 }
 
 /*
- * Does PostgreSQL cast one type to another by itself, and to the same value
- * whatever the session's settings are?
+ * OIDs as an SQL array.
  */
-static bool
-casts_always_alike(Oid from, Oid to)
+static Datum
+oid_array(List *oids)
 {
-	Oid			function;
+	Datum	   *elems = palloc(sizeof(Datum) * (list_length(oids) + 1));
+	ListCell   *lc;
 
-	switch (find_coercion_pathway(to, from, COERCION_IMPLICIT, &function))
+	foreach(lc, oids)
+		elems[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
+	return PointerGetDatum(construct_array(elems, list_length(oids), OIDOID, sizeof(Oid),
+										   true, TYPALIGN_INT));
+}
+
+/*
+ * What is missing for some tables, and what is below them, to obey as the registry
+ * says.
+ */
+static List *
+find_gaps(List *relids)
+{
+	Oid			argtypes[] = {OIDARRAYOID};
+	Datum		values[] = {oid_array(relids)};
+	List	   *gaps = NIL;
+
+	(void) kpi_registry_read("SELECT g.relation::pg_catalog.oid, g.dimension, g.key, g.writes,"
+							 " g.parent::pg_catalog.oid FROM kpi.protection_gaps($1) AS g",
+							 1, argtypes, values, take_gap, &gaps);
+	return gaps;
+}
+
+/*
+ * A parent that does not obey would show rows of the table.
+ */
+static void
+report_parent(Gap *gap)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table %s is protected by dimension \"%s\", but its parent %s is not",
+					kpi_relation_name(gap->relid), gap->dimension,
+					kpi_relation_name(gap->parent)),
+			 errdetail("Queries of the parent would show all rows of the table."),
+			 errhint("Run kpi.protect(%s, %s, %s%s) first.",
+					 quote_literal_cstr(kpi_relation_name(gap->parent)),
+					 quote_literal_cstr(gap->dimension), quote_literal_cstr(gap->column),
+					 gap->writes ? ", 'all'" : "")));
+}
+
+/*
+ * Errand: fill a gap.
+ */
+static void
+fill_gap(void *arg)
+{
+	Gap		   *gap = arg;
+
+	kpi_make_policies(gap->relid, kpi_load_dimension(gap->dimension), gap->column, gap->writes);
+}
+
+/*
+ * Let some tables, and what is below them, obey as the registry says: as the current
+ * user, or as the owner of each.
+ */
+static void
+fill_gaps(List *relids, bool as_owners)
+{
+	List	   *gaps = find_gaps(relids);
+	ListCell   *lc;
+
+	foreach(lc, gaps)
 	{
-		case COERCION_PATH_RELABELTYPE:
-			return true;
-		case COERCION_PATH_FUNC:
-			return func_volatile(function) == PROVOLATILE_IMMUTABLE;
-		default:
-			return false;
+		if (OidIsValid(((Gap *) lfirst(lc))->parent))
+			report_parent(lfirst(lc));
+	}
+	foreach(lc, gaps)
+	{
+		Gap		   *gap = lfirst(lc);
+
+		if (as_owners)
+			kpi_on_behalf_of(kpi_relation_owner(gap->relid), fill_gap, gap);
+		else
+			fill_gap(gap);
 	}
 }
 
 /*
- * The condition of a policy: the column is cast where the dimension's key has
- * another type that PostgreSQL would cast it to by itself.
+ * Refuse what cannot be protected.
  */
-static char *
-policy_expression(Oid relid, Dimension *dimension, const char *column)
+static void
+check_protectable(Oid relid)
 {
-	AttrNumber	attnum = get_attnum(relid, column);
-	Oid			type;
-
-	if (attnum == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation %s does not exist", column,
-						kpi_relation_name(relid))));
-	type = get_atttype(relid, attnum);
-	if (type == dimension->type)
-		return psprintf(KPI_SCHEMA ".in_scope(%s, %s)",
-						quote_literal_cstr(dimension->name), quote_identifier(column));
-	if (!casts_always_alike(type, dimension->type))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" has type %s, but the key of dimension \"%s\" has type %s",
-						column, format_type_be(type), dimension->name,
-						format_type_be(dimension->type)),
-				 errhint("Protect a column of the key's type.")));
-	return psprintf(KPI_SCHEMA ".in_scope(%s, %s::%s)",
-					quote_literal_cstr(dimension->name), quote_identifier(column),
-					kpi_type_name(dimension->type));
-}
-
-/*
- * kpi.protect(relation, dimension, "column", "for")
- */
-Datum
-kpi_protect(PG_FUNCTION_ARGS)
-{
-	Oid			relid = PG_GETARG_OID(0);
-	Dimension  *dimension = kpi_load_dimension(text_to_cstring(PG_GETARG_TEXT_PP(1)), false);
-	char	   *column = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	char	   *commands = text_to_cstring(PG_GETARG_TEXT_PP(3));
-	char	   *expression;
-	bool		writes;
-	Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, INT2OID};
-	Datum		values[6];
-	ListCell   *lc;
 	char		relkind = get_rel_relkind(relid);
 
 	kpi_check_owner(relid);
@@ -227,38 +167,72 @@ kpi_protect(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("cannot protect %s", kpi_relation_name(relid)),
 				 errdetail("Row security is for tables; views show what the tables below them let through.")));
-	if (strcmp(commands, "select") == 0)
-		writes = false;
-	else if (strcmp(commands, "all") == 0)
-		writes = true;
-	else
+	if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot protect temporary table %s", kpi_relation_name(relid)),
+				 errdetail("Nobody but its session reads it.")));
+}
+
+/*
+ * Does "for" ask for writes to be protected, too?
+ */
+static bool
+protects_writes(const char *commands)
+{
+	if (strcmp(commands, "select") != 0 && strcmp(commands, "all") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value \"%s\" for what to protect", commands),
 				 errhint("It is \"select\" or \"all\".")));
-	if (has_policy(relid, psprintf(SCOPE_POLICY, dimension->name)))
+	return strcmp(commands, "all") == 0;
+}
+
+/*
+ * kpi.protect(relation, dimension, "column", "for")
+ */
+Datum
+kpi_protect(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	Dimension  *dimension = kpi_load_dimension(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	char	   *column = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	bool		writes = protects_writes(text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID, BOOLOID};
+	Datum		values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(dimension->name),
+		CStringGetTextDatum(column), BoolGetDatum(writes)
+	};
+
+	check_protectable(relid);
+	(void) find_all_inheritors(relid, AccessExclusiveLock, NULL);
+	if (kpi_has_scope_policy(relid, dimension->name))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("table %s is already protected by dimension \"%s\"",
 						kpi_relation_name(relid), dimension->name),
 				 errhint("Run kpi.unprotect() first.")));
 
-	expression = policy_expression(relid, dimension, column);
-	foreach(lc, find_all_inheritors(relid, AccessExclusiveLock, NULL))
-		protect_one(lfirst_oid(lc), dimension->name, expression, writes);
-
-	values[0] = ObjectIdGetDatum(relid);
-	values[1] = CStringGetTextDatum(dimension->name);
-	values[2] = CStringGetTextDatum(expression);
-	values[3] = BoolGetDatum(writes);
-	values[4] = CStringGetTextDatum(column);
-	values[5] = Int16GetDatum(get_attnum(relid, column));
-	kpi_registry_execute("INSERT INTO kpi.protection_registry (relid, dimension, expression, writes, attname, attnum)"
-						 " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (relid, dimension) DO UPDATE"
-						 " SET expression = excluded.expression, writes = excluded.writes,"
-						 " attname = excluded.attname, attnum = excluded.attnum",
+	kpi_registry_execute("INSERT INTO kpi.protection_registry (relid, dimension, attname, writes)"
+						 " VALUES ($1, $2, $3, $4) ON CONFLICT (relid, dimension) DO UPDATE"
+						 " SET attname = excluded.attname, writes = excluded.writes",
 						 lengthof(argtypes), argtypes, values, NULL);
+	fill_gaps(list_make1_oid(relid), false);
 	PG_RETURN_VOID();
+}
+
+/*
+ * Must a table obey a dimension's scopes, by itself or for what it is below of?
+ */
+static bool
+must_obey(Oid relid, const char *dimension)
+{
+	Oid			argtypes[] = {REGCLASSOID, TEXTOID};
+	Datum		values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(dimension)};
+
+	return kpi_registry_has("SELECT FROM kpi.protection_registry AS p"
+							" WHERE p.dimension OPERATOR(pg_catalog.=) $2"
+							" AND p.relid IN (SELECT a.relid FROM kpi.relation_and_parents($1) AS a (relid))",
+							2, argtypes, values);
 }
 
 /*
@@ -269,125 +243,199 @@ kpi_unprotect(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
 	char	   *dimension = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char	   *policy = psprintf(SCOPE_POLICY, dimension);
 	Oid			argtypes[] = {REGCLASSOID, TEXTOID};
 	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+	List	   *family;
 	ListCell   *lc;
 
 	kpi_check_owner(relid);
+	family = find_all_inheritors(relid, AccessExclusiveLock, NULL);
 	if (kpi_registry_execute("DELETE FROM kpi.protection_registry"
 							 " WHERE relid OPERATOR(pg_catalog.=) $1 AND dimension OPERATOR(pg_catalog.=) $2",
 							 2, argtypes, values, NULL) == 0 &&
-		!has_policy(relid, policy))
+		!kpi_has_scope_policy(relid, dimension))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("table %s is not protected by dimension \"%s\"",
 						kpi_relation_name(relid), dimension)));
+	if (must_obey(relid, dimension))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s is protected by dimension \"%s\" because a parent is",
+						kpi_relation_name(relid), dimension),
+				 errhint("Unprotect the topmost parent.")));
 
-	foreach(lc, find_all_inheritors(relid, AccessExclusiveLock, NULL))
+	/* one below that is protected by itself must not be seen through this one */
+	foreach(lc, find_gaps(family))
 	{
-		Oid			child = lfirst_oid(lc);
-		char	   *table = kpi_relation_name(child);
-
-		if (has_policy(child, policy))
-			kpi_run_utility(psprintf("DROP POLICY %s ON %s", quote_identifier(policy), table));
-		if (has_policy_like(child, is_scope_policy))
-			continue;
-
-		/* where it is, it was we who enabled row security */
-		if (has_policy(child, OPEN_POLICY))
-		{
-			kpi_run_utility(psprintf("DROP POLICY " OPEN_POLICY " ON %s", table));
-			if (has_policy_like(child, is_own_permissive_policy))
-				continue;
-			kpi_run_utility(psprintf("ALTER TABLE ONLY %s NO FORCE ROW LEVEL SECURITY", table));
-			kpi_run_utility(psprintf("ALTER TABLE ONLY %s DISABLE ROW LEVEL SECURITY", table));
-		}
+		if (OidIsValid(((Gap *) lfirst(lc))->parent))
+			report_parent(lfirst(lc));
+	}
+	foreach(lc, family)
+	{
+		if (!must_obey(lfirst_oid(lc), dimension))
+			kpi_drop_policies(lfirst_oid(lc), dimension);
 	}
 	PG_RETURN_VOID();
 }
 
-/* A partition that lacks the protection of its parent */
-typedef struct Unprotected
+/*
+ * Does a command give tables parents or children?
+ */
+static bool
+makes_relatives(Node *parsetree)
+{
+	ListCell   *lc;
+
+	switch (nodeTag(parsetree))
+	{
+		case T_CreateStmt:
+		case T_CreateForeignTableStmt:
+			return ((CreateStmt *) parsetree)->inhRelations != NIL;
+		case T_CreateSchemaStmt:
+			return ((CreateSchemaStmt *) parsetree)->schemaElts != NIL;
+		case T_ImportForeignSchemaStmt:
+			return true;
+		case T_AlterTableStmt:
+			foreach(lc, ((AlterTableStmt *) parsetree)->cmds)
+			{
+				AlterTableType subtype = lfirst_node(AlterTableCmd, lc)->subtype;
+
+				if (subtype == AT_AttachPartition || subtype == AT_AddInherit)
+					return true;
+			}
+			return false;
+		default:
+			return false;
+	}
+}
+
+/* A relation or column of a command */
+typedef struct CommandObject
 {
 	Oid			relid;
-	char	   *dimension;
-	char	   *expression;
-	bool		writes;
-} Unprotected;
+	AttrNumber	attnum;
+} CommandObject;
 
 /*
- * Find the partitions and children of protected tables that are not protected.
+ * Take a row of the objects of a command.
  */
-static List *
-find_unprotected(void)
+static void
+take_object(HeapTuple row, TupleDesc desc, void *arg)
 {
-	List	   *result = NIL;
-	MemoryContext caller = CurrentMemoryContext;
-	KpiRegistryAccess registry;
+	List	  **objects = arg;
+	CommandObject *object = palloc(sizeof(CommandObject));
+	bool		isnull;
 
-	kpi_begin_registry(&registry);
-	if (SPI_execute("SELECT c.oid, p.dimension, pg_catalog.pg_get_expr(o.polqual, o.polrelid), p.writes"
-					" FROM kpi.protection_registry p"
-					" JOIN pg_catalog.pg_policy AS o ON o.polrelid OPERATOR(pg_catalog.=) p.relid::pg_catalog.oid"
-					"  AND o.polname::pg_catalog.text OPERATOR(pg_catalog.=) ('kpi_scope_' OPERATOR(pg_catalog.||) p.dimension)"
-					" CROSS JOIN LATERAL kpi.relation_and_children(p.relid) AS t (relid)"
-					" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid::pg_catalog.oid"
-					" WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,f}')"
-					" AND NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS y"
-					"  WHERE y.polrelid OPERATOR(pg_catalog.=) c.oid"
-					"  AND y.polname::pg_catalog.text OPERATOR(pg_catalog.=) ('kpi_scope_' OPERATOR(pg_catalog.||) p.dimension))",
-					false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read protections");
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		MemoryContext old = MemoryContextSwitchTo(caller);
-		Unprotected *found = palloc(sizeof(Unprotected));
-
-		found->relid = DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull));
-		found->dimension = SPI_getvalue(tuple, desc, 2);
-		found->expression = SPI_getvalue(tuple, desc, 3);
-		found->writes = DatumGetBool(SPI_getbinval(tuple, desc, 4, &isnull));
-		result = lappend(result, found);
-		MemoryContextSwitchTo(old);
-	}
-	kpi_end_registry(&registry);
-	return result;
+	object->relid = DatumGetObjectId(kpi_row_value(row, desc, 1, &isnull));
+	object->attnum = DatumGetInt32(kpi_row_value(row, desc, 2, &isnull));
+	*objects = lappend(*objects, object);
 }
 
 /*
- * Event trigger on CREATE TABLE and ALTER TABLE: what has become a partition of
- * a protected table obeys its scopes.  It is part of the command, and fails it,
- * for a partition without protection would show all its rows.  A partition of
- * which the user is not the owner is left alone; kpi.check() tells of it.
+ * The relations of the command at hand, unless nothing is protected and there is no
+ * dimension.
+ */
+static List *
+command_objects(void)
+{
+	List	   *objects = NIL;
+
+	(void) kpi_registry_read("SELECT c.objid, c.objsubid"
+							 " FROM pg_catalog.pg_event_trigger_ddl_commands() AS c"
+							 " WHERE c.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid"
+							 " AND (EXISTS (SELECT FROM kpi.protection_registry)"
+							 " OR EXISTS (SELECT FROM kpi.dimension_registry))",
+							 0, NULL, NULL, take_object, &objects);
+	return objects;
+}
+
+/*
+ * A column was renamed, and so were those of the tables below: let the registry call
+ * the key as it is called now.
+ */
+static void
+follow_rename(const char *old_name)
+{
+	ListCell   *lc;
+
+	foreach(lc, command_objects())
+	{
+		CommandObject *object = lfirst(lc);
+		Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID};
+		Datum		values[3];
+		char	   *new_name = get_attname(object->relid, object->attnum, true);
+
+		if (new_name == NULL)
+			continue;
+		values[0] = ObjectIdGetDatum(object->relid);
+		values[1] = CStringGetTextDatum(old_name);
+		values[2] = CStringGetTextDatum(new_name);
+		kpi_registry_execute("UPDATE kpi.protection_registry SET attname = $3"
+							 " WHERE attname::pg_catalog.text OPERATOR(pg_catalog.=) $2"
+							 " AND relid IN (SELECT c.relid FROM kpi.relation_and_children($1) AS c (relid))",
+							 lengthof(argtypes), argtypes, values, NULL);
+	}
+}
+
+/*
+ * The table of a dimension must not become part of a family: its changes would no
+ * longer be seen.
+ */
+static void
+check_dimension_tables(List *relids)
+{
+	Oid			argtypes[] = {OIDARRAYOID};
+	Datum		values[] = {oid_array(relids)};
+	bool		none;
+	Oid			table;
+
+	table = DatumGetObjectId(kpi_registry_value("SELECT d.relation::pg_catalog.oid"
+												" FROM kpi.dimension_table AS d"
+												" WHERE d.has_relatives AND d.relation IN (SELECT f.relid"
+												"  FROM pg_catalog.unnest($1) AS r (relid)"
+												"  CROSS JOIN LATERAL kpi.relation_and_children(r.relid) AS f (relid)"
+												"  UNION ALL SELECT i.inhparent FROM pg_catalog.unnest($1) AS r (relid)"
+												"  JOIN pg_catalog.pg_inherits AS i ON i.inhrelid OPERATOR(pg_catalog.=) r.relid)"
+												" LIMIT 1",
+												1, argtypes, values, &none));
+	if (!none)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s of a dimension cannot be a partition and cannot have parents or children",
+						kpi_relation_name(table)),
+				 errdetail("Scopes would no longer follow its changes.")));
+}
+
+/*
+ * Event trigger: what has become a partition or child of a protected table obeys its
+ * scopes.  It is part of the command, and fails it, for a partition without
+ * protection would show all its rows.  It looks at the tables of the command and what
+ * is below them, and at nothing else.
  */
 Datum
 kpi_protect_partitions(PG_FUNCTION_ARGS)
 {
+	EventTriggerData *event = kpi_event(fcinfo);
+	List	   *relids = NIL;
 	ListCell   *lc;
 
-	if (kpi_event(fcinfo) == NULL)
+	if (event == NULL)
 		PG_RETURN_NULL();
-
-	foreach(lc, find_unprotected())
+	if (IsA(event->parsetree, RenameStmt))
 	{
-		Unprotected *found = lfirst(lc);
-
-		if (pg_class_ownercheck(found->relid, GetUserId()) &&
-			!has_policy(found->relid, psprintf(SCOPE_POLICY, found->dimension)))
-			protect_one(found->relid, found->dimension, found->expression, found->writes);
+		if (((RenameStmt *) event->parsetree)->renameType == OBJECT_COLUMN)
+			follow_rename(((RenameStmt *) event->parsetree)->subname);
+		PG_RETURN_NULL();
+	}
+	if (!makes_relatives(event->parsetree))
+		PG_RETURN_NULL();
+	foreach(lc, command_objects())
+		relids = list_append_unique_oid(relids, ((CommandObject *) lfirst(lc))->relid);
+	if (relids != NIL)
+	{
+		check_dimension_tables(relids);
+		fill_gaps(relids, true);
 	}
 	PG_RETURN_NULL();
-}
-
-/*
- * kpi.within_scopes(): true
- */
-Datum
-kpi_within_scopes(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_BOOL(true);
 }

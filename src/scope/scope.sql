@@ -52,8 +52,6 @@ CREATE TABLE kpi.protection_registry (
 	relid		regclass NOT NULL,
 	dimension	text NOT NULL,
 	attname		name NOT NULL,
-	attnum		smallint NOT NULL,
-	expression	text NOT NULL,
 	writes		boolean NOT NULL,
 	PRIMARY KEY (relid, dimension)
 );
@@ -62,9 +60,7 @@ COMMENT ON TABLE kpi.protection_registry IS
 	'tables that obey scopes; read kpi.protections, write by kpi.protect()';
 COMMENT ON COLUMN kpi.protection_registry.relid IS 'the table';
 COMMENT ON COLUMN kpi.protection_registry.dimension IS 'the dimension that scopes it';
-COMMENT ON COLUMN kpi.protection_registry.attname IS 'the column that holds the key, as it was called then';
-COMMENT ON COLUMN kpi.protection_registry.attnum IS 'its number, as it was then';
-COMMENT ON COLUMN kpi.protection_registry.expression IS 'the policy''s condition as it was made';
+COMMENT ON COLUMN kpi.protection_registry.attname IS 'the column that holds the key; follows when it is renamed';
 COMMENT ON COLUMN kpi.protection_registry.writes IS 'do writes obey, too?';
 SELECT pg_catalog.pg_extension_config_dump('kpi.protection_registry', '');
 
@@ -73,7 +69,7 @@ RETURNS trigger
 AS 'MODULE_PATHNAME', 'kpi_scope_changed'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.scope_changed() IS
-	'statement trigger on what scopes are computed from: plans that hold a scope are made anew';
+	'trigger on what scopes are computed from: plans that hold a scope are made anew';
 
 CREATE TRIGGER scope_changed
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kpi.scope_grant
@@ -98,7 +94,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_create_dimension'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.create_dimension(text, regclass, text, text[], regtype, text) IS
-	'register a dimension: the columns of a table that are its key and its levels, from coarse to fine; or without a table, plain values of a type (text unless given); admin is a role that may grant scopes beside the owner; makes view <name>_dimension and a trigger at the table';
+	'register a dimension: the columns of a table that are its key and its levels, from coarse to fine; or without a table, plain values of a type (text unless given); admin is a role that may grant scopes beside the owner; takes CREATE on the database; makes view <name>_dimension and two triggers at the table; raises 42804 for types that are neither base types nor enums';
 
 CREATE FUNCTION kpi.drop_dimension(name text)
 RETURNS void
@@ -148,9 +144,9 @@ COMMENT ON FUNCTION kpi.in_scope(text, anyelement) IS
 CREATE FUNCTION kpi.scope_holds(dimension text, members text[])
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'kpi_scope_holds'
-LANGUAGE C STABLE PARALLEL UNSAFE;
+LANGUAGE C STABLE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION kpi.scope_holds(text, text[]) IS
-	'are all of some keys of a dimension, written as text, in the scope of the current user? Unknown (NULL) keys are in full scope only; false where that cannot be told';
+	'are all of some keys of a dimension, as its type writes them, in the scope of the current user? Unknown (NULL) keys are in full scope only; false where that cannot be told at once';
 
 CREATE FUNCTION kpi.within_scopes()
 RETURNS boolean
@@ -168,7 +164,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_protect'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.protect(regclass, text, text, text) IS
-	'let a table and its partitions obey the scopes of a dimension, whose key the column holds: for reading (select), or for writing, too (all); enables and forces row security';
+	'let a table and its partitions obey the scopes of a dimension, whose key the column holds: for reading (select), or for writing, too (all); enables and forces row security; raises 55000 where a parent of the table, or of one below it, does not obey by the same column';
 
 CREATE FUNCTION kpi.unprotect(relation regclass, dimension text)
 RETURNS void
@@ -194,17 +190,121 @@ REVOKE ALL ON FUNCTION kpi.relation_and_children(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.relation_and_children(regclass) IS
 	'a table, its partitions and what inherits from it, at any depth';
 
+CREATE FUNCTION kpi.relation_and_parents(relation regclass)
+RETURNS SETOF regclass
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH RECURSIVE family (relid) AS (
+		SELECT relation::oid
+		UNION
+		SELECT i.inhparent
+		  FROM family
+		  JOIN pg_catalog.pg_inherits i ON i.inhrelid = family.relid
+	)
+	SELECT family.relid::regclass FROM family;
+END;
+REVOKE ALL ON FUNCTION kpi.relation_and_parents(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.relation_and_parents(regclass) IS
+	'a table, and what it is a partition of or inherits from, at any depth';
+
+CREATE FUNCTION kpi.policy_column(relation oid, dimension text, writes boolean)
+RETURNS smallint
+AS 'MODULE_PATHNAME', 'kpi_policy_column'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kpi.policy_column(oid, text, boolean) IS
+	'the number of the column that the policy of a dimension''s scope asks about; NULL where there is none as kpi.protect() makes it; waits for nobody';
+
+CREATE FUNCTION kpi.guarded_relations(relations oid[])
+RETURNS TABLE (relation oid, dimension text, key name, writes boolean)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH RECURSIVE above (relid) AS (
+		SELECT u.relid FROM unnest(relations) u (relid)
+		UNION
+		SELECT i.inhparent
+		  FROM above
+		  JOIN pg_catalog.pg_inherits i ON i.inhrelid = above.relid
+	), guarded (relid, dimension, attname, writes) AS (
+		SELECT p.relid::oid, p.dimension, p.attname, p.writes
+		  FROM kpi.protection_registry p
+		 WHERE relations IS NULL OR p.relid::oid IN (SELECT above.relid FROM above)
+		UNION
+		SELECT i.inhrelid, g.dimension, g.attname, g.writes
+		  FROM guarded g
+		  JOIN pg_catalog.pg_inherits i ON i.inhparent = g.relid
+	)
+	SELECT g.relid, g.dimension, g.attname, bool_or(g.writes)
+	  FROM guarded g
+	  JOIN pg_catalog.pg_class c ON c.oid = g.relid
+	 GROUP BY g.relid, g.dimension, g.attname;
+END;
+REVOKE ALL ON FUNCTION kpi.guarded_relations(oid[]) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.guarded_relations(oid[]) IS
+	'the tables that must obey scopes, with what is below them, and by which column; of the protections that reach some tables, or with NULL of all';
+
+CREATE FUNCTION kpi.protection_gaps(relations oid[])
+RETURNS TABLE (relation oid, dimension text, key name, writes boolean, parent oid)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH RECURSIVE below (relid) AS (
+		SELECT u.relid FROM unnest(relations) u (relid)
+		UNION
+		SELECT i.inhrelid
+		  FROM below
+		  JOIN pg_catalog.pg_inherits i ON i.inhparent = below.relid
+	), guarded AS MATERIALIZED (
+		SELECT g.relation, g.dimension, g.key, g.writes
+		  FROM kpi.guarded_relations(CASE WHEN relations IS NOT NULL THEN ARRAY(SELECT below.relid FROM below) END) g
+	), concerned AS (
+		SELECT g.relation, g.dimension, g.key, g.writes
+		  FROM guarded g
+		 WHERE relations IS NULL OR g.relation IN (SELECT below.relid FROM below)
+	)
+	SELECT g.relation, g.dimension, g.key, g.writes, NULL::oid
+	  FROM concerned g
+	  JOIN pg_catalog.pg_class c ON c.oid = g.relation AND c.relkind IN ('r', 'p', 'f')
+	 WHERE NOT (c.relrowsecurity AND c.relforcerowsecurity)
+		OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+						WHERE a.attrelid = g.relation AND a.attname = g.key
+						  AND a.attnum = kpi.policy_column(g.relation, g.dimension, g.writes))
+	UNION ALL
+	SELECT g.relation, g.dimension, g.key, g.writes, i.inhparent
+	  FROM concerned g
+	  JOIN pg_catalog.pg_inherits i ON i.inhrelid = g.relation
+	 WHERE NOT EXISTS (SELECT FROM guarded p
+						WHERE p.relation = i.inhparent AND p.dimension = g.dimension
+						  AND p.key = g.key AND p.writes >= g.writes);
+END;
+REVOKE ALL ON FUNCTION kpi.protection_gaps(oid[]) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.protection_gaps(oid[]) IS
+	'what is missing for tables, and what is below them, to obey scopes: policies of their own, or those of a parent through which they would be seen; with NULL for all tables';
+
+CREATE VIEW kpi.dimension_table AS
+SELECT DISTINCT d.name AS dimension,
+	   s.oid AS relation,
+	   EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE s.oid IN (i.inhrelid, i.inhparent)) AS has_relatives
+  FROM kpi.dimension_registry d
+  JOIN pg_catalog.pg_rewrite w ON w.ev_class = d.relid::oid
+  JOIN pg_catalog.pg_depend e ON e.classid = 'pg_catalog.pg_rewrite'::regclass AND e.objid = w.oid
+  JOIN pg_catalog.pg_class s ON e.refclassid = 'pg_catalog.pg_class'::regclass AND s.oid = e.refobjid AND s.relkind IN ('r', 'p');
+REVOKE ALL ON kpi.dimension_table FROM PUBLIC;
+COMMENT ON VIEW kpi.dimension_table IS 'the tables of dimensions';
+COMMENT ON COLUMN kpi.dimension_table.dimension IS 'name of the dimension';
+COMMENT ON COLUMN kpi.dimension_table.relation IS 'OID of its table';
+COMMENT ON COLUMN kpi.dimension_table.has_relatives IS 'is it a partition, or has it parents or children?';
+
 CREATE FUNCTION kpi.protect_partitions()
 RETURNS event_trigger
 AS 'MODULE_PATHNAME', 'kpi_protect_partitions'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION kpi.protect_partitions() FROM PUBLIC;
 COMMENT ON FUNCTION kpi.protect_partitions() IS
-	'event trigger: partitions that come to a protected table obey its scopes';
+	'event trigger: partitions and children that come to a protected table obey its scopes, parents that do not are refused; names of key columns are followed';
 
 CREATE EVENT TRIGGER kpi_protect_partitions ON ddl_command_end
-	WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'ALTER TABLE',
-				 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE')
+	WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE',
+				 'IMPORT FOREIGN SCHEMA', 'CREATE SCHEMA',
+				 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER INDEX', 'ALTER SEQUENCE', 'ALTER TYPE')
 	EXECUTE FUNCTION kpi.protect_partitions();
 ALTER EVENT TRIGGER kpi_protect_partitions ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER kpi_protect_partitions IS
@@ -224,7 +324,7 @@ AS 'MODULE_PATHNAME', 'kpi_dimension_problem'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION kpi.dimension_problem(text) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.dimension_problem(text) IS
-	'why a dimension cannot be used; NULL if it can';
+	'why a dimension cannot be used; NULL if it can; waits for nobody and runs nobody''s code';
 
 CREATE FUNCTION kpi.unmatched_members(dimension text, level smallint, members text[])
 RETURNS text[]
@@ -232,7 +332,7 @@ AS 'MODULE_PATHNAME', 'kpi_unmatched_members'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION kpi.unmatched_members(text, smallint, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.unmatched_members(text, smallint, text[]) IS
-	'those members of a scope that no row of the dimension''s table has';
+	'those members of a scope that no row of the dimension''s table has; NULL for none, and where the table is locked';
 
 CREATE VIEW kpi.scope_dimensions WITH (security_barrier) AS
 SELECT d.name,
@@ -300,17 +400,22 @@ COMMENT ON FUNCTION kpi.my_scope() IS
 CREATE VIEW kpi.protections WITH (security_barrier) AS
 SELECT p.relid AS relation,
 	   p.dimension,
-	   pg_get_expr(y.polqual, y.polrelid) AS expression,
+	   CASE WHEN a.attnum IS NOT NULL
+			THEN format('kpi.in_scope(%L::text, %s)', p.dimension,
+						CASE WHEN a.atttypid = d.type THEN quote_ident(a.attname)
+							 ELSE format('(%I)::%s', a.attname, d.type) END) END AS expression,
 	   p.writes
   FROM kpi.protection_registry p
   JOIN pg_catalog.pg_class c ON c.oid = p.relid
-  LEFT JOIN pg_catalog.pg_policy y
-	ON y.polrelid = c.oid AND y.polname::text = 'kpi_scope_' || p.dimension
+  LEFT JOIN kpi.dimension_registry d ON d.name = p.dimension
+  LEFT JOIN pg_catalog.pg_attribute a
+	ON a.attrelid = c.oid AND a.attnum = kpi.policy_column(c.oid, p.dimension, p.writes)
  WHERE has_any_column_privilege(p.relid, 'SELECT') OR pg_has_role(c.relowner, 'USAGE');
 COMMENT ON VIEW kpi.protections IS 'tables that obey scopes, of those that the current user may read or owns';
 COMMENT ON COLUMN kpi.protections.relation IS 'the table';
 COMMENT ON COLUMN kpi.protections.dimension IS 'the dimension that scopes it';
-COMMENT ON COLUMN kpi.protections.expression IS 'the policy''s condition; NULL where the policy is missing';
+COMMENT ON COLUMN kpi.protections.expression IS
+	'the policy''s condition; NULL where the policy is missing or is not as it was made: see kpi.check()';
 COMMENT ON COLUMN kpi.protections.writes IS 'do writes obey, too?';
 
 REVOKE ALL ON kpi.scope_dimensions, kpi.scopes, kpi.protections FROM PUBLIC;

@@ -1,0 +1,135 @@
+/*
+ * peek.c
+ *		Looking at relations without waiting for anybody and without keeping a lock.
+ *
+ * A listing tells of objects of everybody.  If it waited for the locks on them, one
+ * session could keep all others from it; and if it kept locks, as PostgreSQL keeps
+ * those of the relations whose queries it writes as SQL, whoever reads a listing
+ * would keep the owners from changing anything until his transaction ends (S9).
+ *
+ * src/catalog/peek.c
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/resowner.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+
+#include "catalog/catalog.h"
+#include "catalog/peek.h"
+
+PG_FUNCTION_INFO_V1(kpi_view_definition);
+
+/*
+ * Do something, and give back the locks that it took: they belong to a resource owner
+ * of their own, which is released as that of a portal that failed.
+ */
+void
+kpi_peek(KpiErrand errand, void *arg)
+{
+	ResourceOwner caller = CurrentResourceOwner;
+	ResourceOwner own = ResourceOwnerCreate(caller, "kpitables peek");
+
+	CurrentResourceOwner = own;
+	PG_TRY();
+	{
+		errand(arg);
+	}
+	PG_FINALLY();
+	{
+		CurrentResourceOwner = caller;
+		ResourceOwnerRelease(own, RESOURCE_RELEASE_BEFORE_LOCKS, false, false);
+		ResourceOwnerRelease(own, RESOURCE_RELEASE_LOCKS, false, false);
+		ResourceOwnerRelease(own, RESOURCE_RELEASE_AFTER_LOCKS, false, false);
+		ResourceOwnerDelete(own);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Lock a relation for reading; false where somebody is changing it, or it is gone.
+ */
+bool
+kpi_peek_at_relation(Oid relid)
+{
+	return ConditionalLockRelationOid(relid, AccessShareLock) &&
+		SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid));
+}
+
+/*
+ * Walker: is there a relation that cannot be locked?
+ */
+static bool
+find_unavailable(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+		return ((RangeTblEntry *) node)->rtekind == RTE_RELATION &&
+			!kpi_peek_at_relation(((RangeTblEntry *) node)->relid);
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, find_unavailable, context,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, find_unavailable, context);
+}
+
+/*
+ * Lock the relations that a query names; false where that is not possible at once.
+ */
+bool
+kpi_peek_at_query(Query *query)
+{
+	return !find_unavailable((Node *) query, NULL);
+}
+
+/* A view whose definition is written as SQL */
+typedef struct ViewText
+{
+	Oid			relid;
+	char	   *sql;			/* NULL where it cannot be told */
+} ViewText;
+
+/*
+ * Errand: write the query of a view, with its columns as they are called now.
+ */
+static void
+write_definition(void *arg)
+{
+	ViewText   *text = arg;
+	bool		too_deep;
+	Query	   *query = kpi_stored_query(text->relid, &too_deep);
+	ListCell   *lc;
+
+	if (query == NULL || !kpi_peek_at_query(query))
+		return;
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		char	   *name = get_attname(text->relid, tle->resno, true);
+
+		if (!tle->resjunk && name != NULL)
+			tle->resname = name;
+	}
+	text->sql = pg_get_querydef(query, true);
+}
+
+/*
+ * kpi.view_definition(regclass): what PostgreSQL says that a view is, without the
+ * semicolon
+ */
+Datum
+kpi_view_definition(PG_FUNCTION_ARGS)
+{
+	ViewText	text = {PG_GETARG_OID(0), NULL};
+
+	kpi_peek(write_definition, &text);
+	if (text.sql == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(text.sql));
+}

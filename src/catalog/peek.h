@@ -1,0 +1,18 @@
+/*
+ * peek.h
+ *		Looking at relations without waiting for anybody and without keeping a lock.
+ *
+ * src/catalog/peek.h
+ */
+#ifndef KPI_CATALOG_PEEK_H
+#define KPI_CATALOG_PEEK_H
+
+#include "nodes/parsenodes.h"
+
+#include "catalog/behalf.h"
+
+extern void kpi_peek(KpiErrand errand, void *arg);
+extern bool kpi_peek_at_relation(Oid relid);
+extern bool kpi_peek_at_query(Query *query);
+
+#endif							/* KPI_CATALOG_PEEK_H */

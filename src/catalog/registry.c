@@ -1,0 +1,272 @@
+/*
+ * registry.c
+ *		The registry tables, read and written with the rights of the extension's owner.
+ *
+ * The registry tables belong to the owner of the extension and nobody else has a
+ * privilege on them.  They are read and written by constant statements whose names
+ * are all qualified; the caller has checked that the current user may do so.
+ *
+ * What stands in them says who sees what, so statements see the newest state that
+ * is committed, and what the transaction itself did, whatever its isolation level:
+ * as the catalogs are seen, not as tables are.
+ *
+ * src/catalog/registry.c
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "utils/datum.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "catalog/behalf.h"
+#include "catalog/catalog.h"
+#include "catalog/registry.h"
+
+/* A plan that is kept for the session; the statement is the key */
+typedef struct KeptPlan
+{
+	const char *sql;
+	SPIPlanPtr	plan;
+} KeptPlan;
+
+/* A statement, and where its rows go */
+typedef struct Statement
+{
+	const char *sql;
+	int			nargs;
+	Oid		   *argtypes;
+	Datum	   *values;
+	const char *nulls;
+	bool		kept;			/* is its plan? */
+	bool		writes;
+	KpiRowTaker taker;			/* or NULL */
+	void	   *arg;
+	MemoryContext caller;
+	uint64		nrows;
+} Statement;
+
+/*
+ * The newest snapshot.  Parallel mode refuses to take one but for the catalogs.
+ */
+Snapshot
+kpi_newest_snapshot(void)
+{
+	return IsInParallelMode() ? GetCatalogSnapshot(InvalidOid) : GetLatestSnapshot();
+}
+
+/*
+ * Hash a statement by its text.
+ */
+static uint32
+hash_statement(const void *key, Size keysize)
+{
+	const char *sql = *(const char *const *) key;
+
+	return hash_bytes((const unsigned char *) sql, strlen(sql));
+}
+
+/*
+ * Compare statements by their texts.
+ */
+static int
+compare_statements(const void *a, const void *b, Size keysize)
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/*
+ * Prepare a statement.
+ */
+static SPIPlanPtr
+prepare(Statement *statement)
+{
+	SPIPlanPtr	plan = SPI_prepare(statement->sql, statement->nargs, statement->argtypes);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare statement: %s", SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+/*
+ * The plan of a statement of the extension's own.  There are some dozens of these,
+ * and some run after every DDL command of anybody, so their plans are kept.
+ */
+static SPIPlanPtr
+kept_plan(Statement *statement)
+{
+	static HTAB *plans = NULL;
+	KeptPlan   *kept;
+	KeptPlan	made;
+
+	if (plans == NULL)
+	{
+		HASHCTL		control = {0};
+
+		control.keysize = sizeof(char *);
+		control.entrysize = sizeof(KeptPlan);
+		control.hash = hash_statement;
+		control.match = compare_statements;
+		plans = hash_create("kpitables statements", 64, &control,
+							HASH_ELEM | HASH_FUNCTION | HASH_COMPARE);
+	}
+	kept = hash_search(plans, &statement->sql, HASH_FIND, NULL);
+	if (kept != NULL)
+		return kept->plan;
+
+	made.plan = prepare(statement);
+	made.sql = MemoryContextStrdup(TopMemoryContext, statement->sql);
+	if (SPI_keepplan(made.plan) != 0)
+		elog(ERROR, "could not keep the plan of a statement");
+	kept = hash_search(plans, &made.sql, HASH_ENTER, NULL);
+	kept->plan = made.plan;
+	return made.plan;
+}
+
+/*
+ * Errand: run a statement.
+ */
+static void
+run_statement(void *arg)
+{
+	Statement  *statement = arg;
+	SPIPlanPtr	plan;
+	int			rc;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	plan = statement->kept ? kept_plan(statement) : prepare(statement);
+	rc = SPI_execute_snapshot(plan, statement->values, statement->nulls,
+							  kpi_newest_snapshot(), InvalidSnapshot,
+							  !statement->writes, true, 0);
+	if (rc < 0)
+		elog(ERROR, "statement failed: %s", SPI_result_code_string(rc));
+	statement->nrows = SPI_processed;
+	if (statement->taker != NULL)
+	{
+		SPITupleTable *rows = SPI_tuptable;
+		MemoryContext old = MemoryContextSwitchTo(statement->caller);
+
+		for (uint64 i = 0; i < rows->numvals; i++)
+			statement->taker(rows->vals[i], rows->tupdesc, statement->arg);
+		MemoryContextSwitchTo(old);
+	}
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+}
+
+/*
+ * Read as a role: in a restricted operation, with the newest snapshot.  Returns
+ * the number of rows.
+ */
+uint64
+kpi_read_as(Oid role, const char *sql, int nargs, Oid *argtypes,
+			Datum *values, KpiRowTaker taker, void *arg)
+{
+	Statement	statement = {sql, nargs, argtypes, values, NULL, false, false, taker, arg,
+	CurrentMemoryContext, 0};
+
+	kpi_on_behalf_of(role, run_statement, &statement);
+	return statement.nrows;
+}
+
+/*
+ * Read the registry tables, or as their owner the catalogs.  Returns the number of
+ * rows.
+ */
+uint64
+kpi_registry_read(const char *sql, int nargs, Oid *argtypes, Datum *values,
+				  KpiRowTaker taker, void *arg)
+{
+	Statement	statement = {sql, nargs, argtypes, values, NULL, true, false, taker, arg,
+	CurrentMemoryContext, 0};
+
+	kpi_on_behalf_of(kpi_require_objects()->owner, run_statement, &statement);
+	return statement.nrows;
+}
+
+/*
+ * Run a statement that writes the registry tables.  Returns the number of rows.
+ */
+uint64
+kpi_registry_execute(const char *sql, int nargs, Oid *argtypes,
+					 Datum *values, const char *nulls)
+{
+	Statement	statement = {sql, nargs, argtypes, values, nulls, true, true, NULL, NULL,
+	CurrentMemoryContext, 0};
+
+	kpi_on_behalf_of(kpi_require_objects()->owner, run_statement, &statement);
+	return statement.nrows;
+}
+
+/*
+ * Is there a row?
+ */
+bool
+kpi_registry_has(const char *sql, int nargs, Oid *argtypes, Datum *values)
+{
+	return kpi_registry_read(sql, nargs, argtypes, values, NULL, NULL) > 0;
+}
+
+/* The first value of a result */
+typedef struct FirstValue
+{
+	bool		taken;
+	Datum		value;
+	bool		isnull;
+} FirstValue;
+
+/*
+ * Take the first value of a result.
+ */
+static void
+take_first_value(HeapTuple row, TupleDesc desc, void *arg)
+{
+	FirstValue *first = arg;
+
+	if (!first->taken)
+		first->value = kpi_row_value(row, desc, 1, &first->isnull);
+	first->taken = true;
+}
+
+/*
+ * Ask the registry tables for one value; no row gives NULL.
+ */
+Datum
+kpi_registry_value(const char *sql, int nargs, Oid *argtypes, Datum *values,
+				   bool *isnull)
+{
+	FirstValue	first = {false, (Datum) 0, true};
+
+	(void) kpi_registry_read(sql, nargs, argtypes, values, take_first_value, &first);
+	*isnull = first.isnull;
+	return first.value;
+}
+
+/*
+ * A column of a row, copied whole to the current memory context.
+ */
+Datum
+kpi_row_value(HeapTuple row, TupleDesc desc, int column, bool *isnull)
+{
+	Form_pg_attribute att = TupleDescAttr(desc, column - 1);
+	Datum		value = SPI_getbinval(row, desc, column, isnull);
+
+	if (*isnull)
+		return (Datum) 0;
+	if (att->attlen == -1)
+		return PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+	return datumCopy(value, att->attbyval, att->attlen);
+}
+
+/*
+ * A column of a row as text, or NULL.
+ */
+char *
+kpi_row_text(HeapTuple row, TupleDesc desc, int column)
+{
+	return SPI_getvalue(row, desc, column);
+}

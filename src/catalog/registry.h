@@ -1,0 +1,34 @@
+/*
+ * registry.h
+ *		The registry tables, read and written with the rights of the extension's owner.
+ *
+ * src/catalog/registry.h
+ */
+#ifndef KPI_CATALOG_REGISTRY_H
+#define KPI_CATALOG_REGISTRY_H
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "utils/snapshot.h"
+
+/* Takes one row of a result; runs in the caller's memory context */
+typedef void (*KpiRowTaker) (HeapTuple row, TupleDesc desc, void *arg);
+
+extern Snapshot kpi_newest_snapshot(void);
+
+extern uint64 kpi_registry_execute(const char *sql, int nargs, Oid *argtypes,
+								   Datum *values, const char *nulls);
+extern uint64 kpi_registry_read(const char *sql, int nargs, Oid *argtypes,
+								Datum *values, KpiRowTaker taker, void *arg);
+extern bool kpi_registry_has(const char *sql, int nargs, Oid *argtypes, Datum *values);
+extern Datum kpi_registry_value(const char *sql, int nargs, Oid *argtypes,
+								Datum *values, bool *isnull);
+
+extern uint64 kpi_read_as(Oid role, const char *sql, int nargs,
+						  Oid *argtypes, Datum *values, KpiRowTaker taker, void *arg);
+
+/* a column of a row, copied */
+extern Datum kpi_row_value(HeapTuple row, TupleDesc desc, int column, bool *isnull);
+extern char *kpi_row_text(HeapTuple row, TupleDesc desc, int column);
+
+#endif							/* KPI_CATALOG_REGISTRY_H */

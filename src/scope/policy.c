@@ -1,0 +1,329 @@
+/*
+ * policy.c
+ *		The policies by which a table obeys scopes.
+ *
+ * Protection is PostgreSQL's row security and nothing else: a restrictive policy
+ * a dimension, so that dimensions are AND-ed with each other and with whatever
+ * policies the table has, and a permissive one that lets through what the
+ * restrictive ones leave, unless row security was enabled before.
+ * Row security is forced, so that the owner obeys, too; superusers and roles with
+ * BYPASSRLS do not, as everywhere in PostgreSQL.
+ *
+ * A policy is written from the names of a dimension and a column, and never from
+ * the text of another policy, which is its table owner's.
+ *
+ * src/scope/policy.c
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_policy.h"
+#include "commands/policy.h"
+#include "fmgr.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "catalog/catalog.h"
+#include "catalog/utility.h"
+#include "scope/key.h"
+#include "scope/policy.h"
+
+PG_FUNCTION_INFO_V1(kpi_policy_column);
+PG_FUNCTION_INFO_V1(kpi_within_scopes);
+
+#define OPEN_POLICY		"kpi_open"
+#define SCOPE_POLICY_PREFIX	"kpi_scope_"
+#define SCOPE_POLICY	SCOPE_POLICY_PREFIX "%s"
+
+/* What to look for among a table's policies */
+typedef bool (*PolicyTest) (Form_pg_policy policy);
+
+/*
+ * Does a table have a policy that passes a test?
+ */
+static bool
+has_policy_like(Oid relid, PolicyTest test)
+{
+	Relation	catalog = table_open(PolicyRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		result = false;
+
+	ScanKeyInit(&key, Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, PolicyPolrelidPolnameIndexId, true, NULL, 1, &key);
+	while (!result && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		result = test((Form_pg_policy) GETSTRUCT(tuple));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
+/*
+ * One of a dimension's scope?
+ */
+static bool
+is_scope_policy(Form_pg_policy policy)
+{
+	return strncmp(NameStr(policy->polname), SCOPE_POLICY_PREFIX,
+				   strlen(SCOPE_POLICY_PREFIX)) == 0;
+}
+
+/*
+ * One that is not ours?
+ */
+static bool
+is_other_policy(Form_pg_policy policy)
+{
+	return !is_scope_policy(policy) && strcmp(NameStr(policy->polname), OPEN_POLICY) != 0;
+}
+
+/*
+ * A permissive one that is not ours?
+ */
+static bool
+is_own_permissive_policy(Form_pg_policy policy)
+{
+	return policy->polpermissive && strcmp(NameStr(policy->polname), OPEN_POLICY) != 0;
+}
+
+/*
+ * Does a table have policies of dimensions' scopes?
+ */
+bool
+kpi_has_scope_policies(Oid relid)
+{
+	return has_policy_like(relid, is_scope_policy);
+}
+
+/*
+ * Does a table have policies that are not ours?
+ */
+bool
+kpi_has_other_policies(Oid relid)
+{
+	return has_policy_like(relid, is_other_policy);
+}
+
+/*
+ * Does a table have a policy of this name?
+ */
+static bool
+has_policy(Oid relid, const char *name)
+{
+	return OidIsValid(get_relation_policy_oid(relid, name, true));
+}
+
+/*
+ * Does a table have the policy of a dimension's scope?
+ */
+bool
+kpi_has_scope_policy(Oid relid, const char *dimension)
+{
+	return has_policy(relid, psprintf(SCOPE_POLICY, dimension));
+}
+
+/*
+ * Is row security enabled for a table?
+ */
+static bool
+has_row_security(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_class) GETSTRUCT(tuple))->relrowsecurity;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * The condition of a policy: the column is cast where the dimension's key has
+ * another type that PostgreSQL would cast it to by itself.
+ */
+static char *
+policy_condition(Oid relid, Dimension *dimension, const char *column)
+{
+	AttrNumber	attnum = get_attnum(relid, column);
+	Oid			type;
+	Oid			cast;
+
+	if (attnum == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation %s does not exist", column,
+						kpi_relation_name(relid))));
+	type = get_atttype(relid, attnum);
+	if (type == dimension->type)
+		return psprintf(KPI_SCHEMA ".in_scope(%s, %s)",
+						quote_literal_cstr(dimension->name), quote_identifier(column));
+	if (!kpi_key_cast(type, dimension->type, &cast))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" has type %s, but the key of dimension \"%s\" has type %s",
+						column, format_type_be(type), dimension->name,
+						format_type_be(dimension->type)),
+				 errhint("Protect a column of the key's type, or of one that PostgreSQL itself casts to it.")));
+	return psprintf(KPI_SCHEMA ".in_scope(%s, %s::%s)",
+					quote_literal_cstr(dimension->name), quote_identifier(column),
+					kpi_type_name(dimension->type));
+}
+
+/*
+ * Let a table obey the scopes of a dimension, whatever it had of that before.
+ */
+void
+kpi_make_policies(Oid relid, Dimension *dimension, const char *column, bool writes)
+{
+	char	   *table = kpi_relation_name(relid);
+	char	   *policy = psprintf(SCOPE_POLICY, dimension->name);
+	char	   *condition = policy_condition(relid, dimension, column);
+
+	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot protect foreign table %s", table),
+				 errdetail("PostgreSQL has no row security for foreign tables."),
+				 errhint("Protect the table at the other server, or revoke privileges on the partition so that it is read through its parent only.")));
+
+	/* where row security was on, it is not for us to let anything through */
+	if (!has_row_security(relid) && !has_policy_like(relid, is_own_permissive_policy) &&
+		!has_policy(relid, OPEN_POLICY))
+		kpi_run_utility(psprintf("CREATE POLICY " OPEN_POLICY " ON %s"
+								 " USING (" KPI_SCHEMA ".within_scopes()) WITH CHECK (" KPI_SCHEMA ".within_scopes())", table));
+	if (has_policy(relid, policy))
+		kpi_run_utility(psprintf("DROP POLICY %s ON %s", quote_identifier(policy), table));
+	kpi_run_utility(psprintf("CREATE POLICY %s ON %s AS RESTRICTIVE FOR %s USING (%s)",
+							 quote_identifier(policy), table,
+							 writes ? "ALL" : "SELECT", condition));
+	kpi_run_utility(psprintf("ALTER TABLE ONLY %s ENABLE ROW LEVEL SECURITY", table));
+	kpi_run_utility(psprintf("ALTER TABLE ONLY %s FORCE ROW LEVEL SECURITY", table));
+}
+
+/*
+ * Let a table no longer obey the scopes of a dimension.
+ */
+void
+kpi_drop_policies(Oid relid, const char *dimension)
+{
+	char	   *table = kpi_relation_name(relid);
+	char	   *policy = psprintf(SCOPE_POLICY, dimension);
+
+	if (has_policy(relid, policy))
+		kpi_run_utility(psprintf("DROP POLICY %s ON %s", quote_identifier(policy), table));
+	if (has_policy_like(relid, is_scope_policy) || !has_policy(relid, OPEN_POLICY))
+		return;
+
+	/* where it is, it was we who enabled row security */
+	kpi_run_utility(psprintf("DROP POLICY " OPEN_POLICY " ON %s", table));
+	if (has_policy_like(relid, is_own_permissive_policy))
+		return;
+	kpi_run_utility(psprintf("ALTER TABLE ONLY %s NO FORCE ROW LEVEL SECURITY", table));
+	kpi_run_utility(psprintf("ALTER TABLE ONLY %s DISABLE ROW LEVEL SECURITY", table));
+}
+
+/*
+ * The column that a condition asks a dimension about, as policy_condition() writes
+ * it; 0 for any other condition.
+ */
+static AttrNumber
+asked_column(Node *condition, const char *dimension)
+{
+	FuncExpr   *call = (FuncExpr *) condition;
+	Const	   *name;
+	Node	   *key;
+
+	if (!IsA(call, FuncExpr) || call->funcid != kpi_require_objects()->in_scope ||
+		list_length(call->args) != 2)
+		return InvalidAttrNumber;
+	name = (Const *) linitial(call->args);
+	if (!IsA(name, Const) || name->constisnull ||
+		strcmp(TextDatumGetCString(name->constvalue), dimension) != 0)
+		return InvalidAttrNumber;
+	key = lsecond(call->args);
+	if (IsA(key, FuncExpr) && list_length(((FuncExpr *) key)->args) == 1 &&
+		((FuncExpr *) key)->funcid < FirstUnpinnedObjectId)
+		key = linitial(((FuncExpr *) key)->args);
+	while (IsA(key, RelabelType))
+		key = (Node *) ((RelabelType *) key)->arg;
+	return IsA(key, Var) ? ((Var *) key)->varattno : InvalidAttrNumber;
+}
+
+/*
+ * Does a policy bind everybody, and nothing but by its condition?
+ */
+static bool
+is_plain_policy(HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	ArrayType  *roles = DatumGetArrayTypeP(heap_getattr(tuple, Anum_pg_policy_polroles,
+														desc, &isnull));
+
+	return !((Form_pg_policy) GETSTRUCT(tuple))->polpermissive &&
+		heap_attisnull(tuple, Anum_pg_policy_polwithcheck, desc) &&
+		ARR_NDIM(roles) == 1 && ARR_DIMS(roles)[0] == 1 &&
+		((Oid *) ARR_DATA_PTR(roles))[0] == ACL_ID_PUBLIC;
+}
+
+/*
+ * kpi.policy_column(relation, dimension, writes): the number of the column that the
+ * policy of a dimension's scope looks at, as the catalog has it; NULL where there is
+ * no such policy, or it is not as kpi.protect() makes it.  Nothing is locked.
+ */
+Datum
+kpi_policy_column(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	char	   *dimension = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char		command = PG_GETARG_BOOL(2) ? '*' : ACL_SELECT_CHR;
+	char	   *name = psprintf(SCOPE_POLICY, dimension);
+	Relation	catalog = table_open(PolicyRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	AttrNumber	column = InvalidAttrNumber;
+
+	ScanKeyInit(&key, Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, PolicyPolrelidPolnameIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_policy policy = (Form_pg_policy) GETSTRUCT(tuple);
+		bool		isnull;
+		Datum		condition;
+
+		if (strcmp(NameStr(policy->polname), name) != 0 || policy->polcmd != command ||
+			!is_plain_policy(tuple, RelationGetDescr(catalog)))
+			continue;
+		condition = heap_getattr(tuple, Anum_pg_policy_polqual, RelationGetDescr(catalog),
+								 &isnull);
+		if (!isnull)
+			column = asked_column(stringToNode(TextDatumGetCString(condition)), dimension);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	if (column == InvalidAttrNumber)
+		PG_RETURN_NULL();
+	PG_RETURN_INT16(column);
+}
+
+/*
+ * kpi.within_scopes(): true
+ */
+Datum
+kpi_within_scopes(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(true);
+}
