@@ -103,7 +103,7 @@ BEGIN ATOMIC
 		 WHERE NOT EXISTS (SELECT FROM kpi.dimension_registry d WHERE d.name = p.dimension)
 		UNION ALL
 		SELECT 'error', d.name, 'the dimension''s trigger is missing or not enabled: scopes follow changes late',
-			   format('DROP TRIGGER IF EXISTS %I ON %s; CREATE TRIGGER %1$I AFTER %s ON %2$s FOR EACH %s EXECUTE FUNCTION kpi.scope_changed(); ALTER TABLE %2$s ENABLE %s TRIGGER %1$I',
+			   format('DROP TRIGGER IF EXISTS %1$I ON %2$s; CREATE TRIGGER %1$I AFTER %3$s ON %2$s FOR EACH %4$s EXECUTE FUNCTION kpi.scope_changed(); ALTER TABLE %2$s ENABLE %5$s TRIGGER %1$I',
 					  w.name, d.source::regclass, w.events, w.level, w.mode)
 		  FROM (SELECT name, source FROM dimension
 				 WHERE view IS NOT NULL AND source IS NOT NULL AND kpi.dimension_problem(name) IS NULL) d

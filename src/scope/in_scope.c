@@ -318,6 +318,43 @@ comparable_text(char *text, Oid type)
 }
 
 /*
+ * Can a text be read as a number of a type, surely?  Numbers are equal that are
+ * written differently; other types are compared as they are written.
+ */
+static bool
+is_number(const char *text, Oid type)
+{
+	const char *digits = text + (*text == '-');
+	size_t		length = strlen(digits);
+	size_t		most = type == INT2OID ? 4 : type == INT4OID ? 9 : type == INT8OID ? 18 :
+	type == NUMERICOID ? 100 : 0;
+
+	return length > 0 && length <= most && isdigit((unsigned char) *digits) &&
+		strspn(digits, type == NUMERICOID ? "0123456789." : "0123456789") == length &&
+		strchr(digits, '.') == strrchr(digits, '.');
+}
+
+/*
+ * Does a step hold a key that is written as a text?
+ */
+static bool
+holds_text(ScopeAnswer *answer, AnswerStep *step, char *text)
+{
+	Oid			input;
+	Oid			ioparam;
+
+	text = comparable_text(text, answer->type);
+	if (bsearch(&text, step->texts, step->step.keys->count, sizeof(char *),
+				compare_texts) != NULL)
+		return true;
+	if (!is_number(text, answer->type))
+		return false;
+	getTypeInputInfo(answer->type, &input, &ioparam);
+	return kpi_find_member(step->step.keys, OidInputFunctionCall(input, text, ioparam, -1),
+						   InvalidOid) >= 0;
+}
+
+/*
  * Make the texts of the keys of a step.
  */
 static void
@@ -342,7 +379,8 @@ make_texts(ScopeAnswer *answer, AnswerStep *step)
  * code is not: listings ask this of objects of everybody.
  *
  * Keys are compared as they were written, by the output function of the same type:
- * nothing is read that could fail to be.
+ * nothing is read that could fail to be, as when the dimension has another type by
+ * now.
  */
 Datum
 kpi_scope_holds(PG_FUNCTION_ARGS)
@@ -365,13 +403,7 @@ kpi_scope_holds(PG_FUNCTION_ARGS)
 					  &elems, &nulls, &count);
 	for (int i = 0; i < count; i++)
 	{
-		char	   *member;
-
-		if (nulls[i])
-			PG_RETURN_BOOL(false);
-		member = comparable_text(TextDatumGetCString(elems[i]), answer->type);
-		if (bsearch(&member, step->texts, step->step.keys->count, sizeof(char *),
-					compare_texts) == NULL)
+		if (nulls[i] || !holds_text(answer, step, TextDatumGetCString(elems[i])))
 			PG_RETURN_BOOL(false);
 	}
 	PG_RETURN_BOOL(true);

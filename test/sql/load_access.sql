@@ -4,6 +4,7 @@ SET client_min_messages = warning;
 \set SHOW_CONTEXT never
 SET TIME ZONE 'UTC';
 SET datestyle = 'ISO, MDY';
+DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO PUBLIC', current_database()); END $$;		-- dimensions' names are global
 CREATE SCHEMA shop;
 SET search_path = shop, public;
 CREATE ROLE regress_kpi_owner;
@@ -102,3 +103,4 @@ SELECT kpi.unprotect('typed', k), kpi.drop_dimension(k) FROM unnest('{d,t,n,f,c,
 SELECT kpi.drop_dimension('store'), kpi.drop_dimension('channel');
 DROP SCHEMA shop CASCADE;
 DROP ROLE regress_kpi_owner, regress_kpi_all, regress_kpi_east, regress_kpi_clerk, regress_kpi_none, regress_kpi_stranger, regress_kpi_member;
+DO $$ BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM PUBLIC', current_database()); END $$;

@@ -4,6 +4,7 @@ SET client_min_messages = warning;
 \set SHOW_CONTEXT never
 SET TIME ZONE 'UTC';
 SET datestyle = 'ISO, MDY';
+DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO PUBLIC', current_database()); END $$;		-- dimensions' names are global
 CREATE SCHEMA shop;
 SET search_path = shop, public;
 CREATE ROLE regress_kpi_admin;
@@ -359,3 +360,4 @@ SELECT count(*) FROM kpi.scope_dimensions;
 SELECT * FROM kpi.check();
 DROP SCHEMA shop CASCADE;
 DROP ROLE regress_kpi_admin, regress_kpi_cfo, regress_kpi_orient, regress_kpi_clerk, regress_kpi_none, regress_kpi_group, regress_kpi_outer, regress_kpi_member, regress_kpi_shy;
+DO $$ BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM PUBLIC', current_database()); END $$;

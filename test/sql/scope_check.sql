@@ -1,6 +1,7 @@
 -- S4, A18: kpi.check() has no rows where all is well, and one for each hole; the statement that it gives mends the hole.
 SET client_min_messages = warning;
 \set SHOW_CONTEXT never
+DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO PUBLIC', current_database()); END $$;		-- dimensions' names are global
 CREATE SCHEMA shop;
 SET search_path = shop, public;
 CREATE ROLE regress_kpi_owner;
@@ -137,3 +138,4 @@ DROP SCHEMA shop CASCADE;
 SELECT kpi.drop_dimension(name) FROM kpi.scope_dimensions;
 DROP ROLE regress_kpi_owner, regress_kpi_clerk, regress_kpi_nothing;
 SELECT * FROM kpi.check();
+DO $$ BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM PUBLIC', current_database()); END $$;

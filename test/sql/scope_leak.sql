@@ -2,6 +2,7 @@
 -- partitions old and new, nor by views; and what owners hang on their tables runs with nobody else's rights.
 SET client_min_messages = warning;
 \set SHOW_CONTEXT never
+DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO PUBLIC', current_database()); END $$;		-- dimensions' names are global
 CREATE SCHEMA shop;
 SET search_path = shop, kpi, public;
 CREATE ROLE regress_kpi_owner;
@@ -193,7 +194,7 @@ CREATE TABLE evil.turned (k text, region text);
 CREATE TABLE evil.pointed (k text, region text);
 SELECT kpi.create_dimension('evil_' || t, ('evil.' || t)::regclass, 'k', '{region}') FROM unnest('{folded,checked,turned,pointed}'::text[]) t;
 SELECT kpi.grant_scope(role, 'evil_' || t, 'region', '{r}'), kpi.grant_scope(role, 'evil_' || t, members => '{a}') FROM unnest('{folded,checked,turned,pointed}'::text[]) t, unnest('{regress_kpi_evil,regress_kpi_clerk}'::text[]) role;
-DROP TRIGGER evil_turned_dimension ON evil.turned;
+DROP TRIGGER evil_turned_dimension ON evil.turned; DROP TRIGGER evil_turned_dimension_row ON evil.turned;
 VACUUM evil.turned;
 CREATE RULE "_RETURN" AS ON SELECT TO evil.turned DO INSTEAD SELECT evil.who('v') AS k, 'r'::text AS region;
 -- nor does the dimension read what its owner may not: its view turned to the table of another
@@ -231,3 +232,4 @@ DROP SCHEMA shop, evil CASCADE;
 SELECT kpi.drop_dimension(name) FROM kpi.scope_dimensions;
 SELECT count(*) FROM kpi.scopes;
 DROP ROLE regress_kpi_owner, regress_kpi_clerk, regress_kpi_evil, regress_kpi_free;
+DO $$ BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM PUBLIC', current_database()); END $$;
