@@ -134,8 +134,8 @@ report_no_view(Comparison *comparison, const char *by)
 					kpi_relation_name(comparison->metric), by) :
 			 errmsg("no metric view shows metric %s by \"%s\" over time",
 					kpi_relation_name(comparison->metric), by),
-			 errdetail("It must publish the metric and have this dimension and a time dimension, all three for the current user to read."),
-			 errhint("kpi.measures and kpi.dimensions list what there is; kpi.alter_metric_view() adds to it.")));
+			 errdetail("It must publish the metric and have this dimension and a time dimension, all three for the current user to read; one that is not named must belong to the owner of the metric."),
+			 errhint("kpi.measures and kpi.dimensions list what there is: name one as metric_view, or add to one by kpi.alter_metric_view().")));
 }
 
 /*
@@ -194,6 +194,10 @@ scope_dimension(Oid view, AttrNumber attnum)
 /*
  * Find the metric view to read, the given one or the only one that the current
  * user may read, and the columns in it.
+ *
+ * A query of a metric view runs what its owner put into it with the reader's rights,
+ * so one that the caller did not name belongs to whoever the caller trusts with the
+ * metric: its owner, a superuser or the caller (S7).
  */
 static void
 find_view(Comparison *comparison, const char *by)
@@ -209,6 +213,9 @@ find_view(Comparison *comparison, const char *by)
 	if (SPI_execute_with_args("SELECT DISTINCT ON (m.metric_view)"
 							  " m.metric_view, m.name, t.position, d.position"
 							  " FROM kpi.measures AS m"
+							  " JOIN pg_catalog.pg_class AS v ON v.oid OPERATOR(pg_catalog.=) m.metric_view::pg_catalog.oid"
+							  " JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) m.metric::pg_catalog.oid"
+							  " JOIN pg_catalog.pg_roles AS o ON o.oid OPERATOR(pg_catalog.=) v.relowner"
 							  " JOIN kpi.dimensions AS t"
 							  " ON t.metric_view OPERATOR(pg_catalog.=) m.metric_view"
 							  " AND t.is_time"
@@ -216,8 +223,10 @@ find_view(Comparison *comparison, const char *by)
 							  " ON d.metric_view OPERATOR(pg_catalog.=) m.metric_view"
 							  " AND d.name OPERATOR(pg_catalog.=) $2"
 							  " WHERE m.metric OPERATOR(pg_catalog.=) $1"
-							  " AND ($3 OPERATOR(pg_catalog.=) 0"
-							  " OR m.metric_view OPERATOR(pg_catalog.=) $3)"
+							  " AND CASE WHEN $3 OPERATOR(pg_catalog.=) 0"
+							  "  THEN v.relowner OPERATOR(pg_catalog.=) c.relowner OR o.rolsuper"
+							  "   OR o.rolname OPERATOR(pg_catalog.=) current_user"
+							  "  ELSE m.metric_view OPERATOR(pg_catalog.=) $3 END"
 							  " ORDER BY m.metric_view, m.position",
 							  3, argtypes, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for metric views");

@@ -8,9 +8,9 @@
  * detached or dropped, tables that are rewritten with other values, and triggers
  * that were disabled or dropped.
  *
- * All of that is a guest in other people's commands: if it fails, it warns and
- * lets them go on.  Tables that the user does not own are left as they are;
- * kpi.check() tells of them.
+ * All of that is a guest in other people's commands: it looks at the tables of the
+ * command and their families, acts as their owners, and if it fails, it warns and
+ * lets the command go on.
  *
  * src/load/follow.c
  */

@@ -4,8 +4,8 @@
  *
  * There are four, one an event, for a trigger with transition tables has one
  * event.  They fire always, that is also where session_replication_role is
- * "replica".  They are made, enabled and dropped by SQL commands as the current
- * user, so that privileges and dependencies work as for anybody.
+ * "replica".  They are made, enabled and dropped by SQL commands, on behalf of the
+ * owner of the table, so that privileges and dependencies work as for anybody.
  *
  * PostgreSQL fires the triggers of the table that a statement names, so each
  * partition and child has its own.  It refuses to collect transition tables where
@@ -29,6 +29,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "catalog/behalf.h"
 #include "catalog/catalog.h"
 #include "catalog/registry.h"
 #include "catalog/utility.h"
@@ -207,8 +208,22 @@ find_repairs(List *relids)
 }
 
 /*
- * Give and take triggers among some tables and their families, as far as the user
- * owns them.
+ * Errand: give a table its triggers, or take them away.
+ */
+static void
+repair_table(void *arg)
+{
+	LoadRow    *row = arg;
+	Oid			relid = DatumGetObjectId(row->first);
+
+	if (DatumGetBool(row->second))
+		make_triggers(relid);
+	else
+		drop_triggers(relid);
+}
+
+/*
+ * Give and take triggers among some tables and their families, as the owner of each.
  */
 void
 kpi_repair_triggers(List *relids)
@@ -223,15 +238,9 @@ kpi_repair_triggers(List *relids)
 			LoadRow    *row = lfirst(lc);
 			Oid			relid = DatumGetObjectId(row->first);
 
-			if (!pg_class_ownercheck(relid, GetUserId()))
-				continue;
-			if (DatumGetBool(row->second))
-				make_triggers(relid);
-			else
-			{
-				drop_triggers(relid);
+			kpi_on_behalf_of(kpi_relation_owner(relid), repair_table, row);
+			if (!DatumGetBool(row->second))
 				kpi_record_unseen(relid, "TRIGGERS DISABLED");
-			}
 		}
 	}
 	PG_FINALLY();

@@ -34,6 +34,7 @@
 #include "parser/parse_coerce.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -783,6 +784,13 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("the name of a metric view must not be null")));
 	relid = PG_GETARG_OID(0);
+
+	/* who changes the view at the same time goes first, and is then seen below */
+	if (get_rel_name(relid) != NULL)
+	{
+		kpi_check_owner(relid);
+		LockRelationOid(relid, AccessExclusiveLock);
+	}
 	view = require_metric_view(relid);
 	metadata = metadata_arguments(fcinfo, 6);
 

@@ -313,7 +313,7 @@ SELECT region, kpi.measure(hh), kpi.measure(h2) FROM made.hv GROUP BY region ORD
 SELECT kpi.explain_measure('SELECT kpi.measure(hh) FROM made.hv') IS NOT NULL AS explained, kpi.additivity('made.h'), kpi.metric_source('made.h3'), kpi.metric_view_source('made.hv');
 SELECT name, label, additivity, type, source FROM kpi.metrics ORDER BY metric::pg_catalog.oid USING OPERATOR(pg_catalog.<);
 -- PostgreSQL's own pg_get_viewdef() looks up an operator by search_path, as whoever asks; the listing does not ask it
-SELECT public.try('SELECT pg_catalog.pg_get_viewdef(''made.h''::pg_catalog.regclass)') AS postgresql, public.try('SELECT definition FROM kpi.metrics') AS listing;
+SELECT public.try('SELECT pg_catalog.pg_get_viewdef(''made.h''::pg_catalog.regclass)') AS postgresql, public.try('SELECT pg_catalog.count(definition) FROM kpi.metrics') AS listing;
 SELECT metric_view, label, owner FROM kpi.metric_views ORDER BY metric_view::pg_catalog.oid USING OPERATOR(pg_catalog.<);
 SELECT metric_view, name, type FROM kpi.dimensions ORDER BY metric_view::pg_catalog.oid USING OPERATOR(pg_catalog.<), position USING OPERATOR(pg_catalog.<);
 SELECT metric_view, name, metric, label FROM kpi.measures ORDER BY metric_view::pg_catalog.oid USING OPERATOR(pg_catalog.<), position USING OPERATOR(pg_catalog.<);
