@@ -34,6 +34,7 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 #include "utils/xid8.h"
@@ -199,6 +200,9 @@ insert_change(Relation log, Datum *values, bool *nulls)
 	TupleTableSlot *slot;
 
 	check_log(log);
+
+	/* there is none in a utility command, but expressions and TOAST need one */
+	PushActiveSnapshot(GetTransactionSnapshot());
 	InitResultRelInfo(target, log, 0, NULL, 0);
 	target->ri_TrigDesc = NULL;
 	ExecOpenIndices(target, false);
@@ -214,6 +218,7 @@ insert_change(Relation log, Datum *values, bool *nulls)
 	ExecDropSingleTupleTableSlot(slot);
 	ExecCloseIndices(target);
 	FreeExecutorState(estate);
+	PopActiveSnapshot();
 }
 
 /*

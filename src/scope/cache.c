@@ -449,7 +449,7 @@ compute_aside(ScopeKey *key, bool wait, bool *lasts)
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "kpitables scope", ALLOCSET_SMALL_SIZES);
 	Scope	   *scope = MemoryContextAllocZero(context, sizeof(Scope));
-	bool		done;
+	volatile bool done = false;
 
 	check_recursion(key);
 	check_stack_depth();

@@ -24,6 +24,7 @@ $node->safe_psql('first', q{
 	CREATE ROLE regress_kpi_none LOGIN;
 	CREATE ROLE regress_kpi_gone;
 	CREATE ROLE regress_kpi_dumper LOGIN BYPASSRLS IN ROLE pg_read_all_data;
+	GRANT CREATE ON DATABASE first TO regress_kpi_owner;
 	CREATE EXTENSION kpitables;
 	CREATE SCHEMA shop AUTHORIZATION regress_kpi_owner;
 	GRANT USAGE ON SCHEMA shop TO PUBLIC;
