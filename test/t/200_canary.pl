@@ -17,7 +17,7 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(time usleep);
 use Hostile;
 use Victims;
 
@@ -68,6 +68,17 @@ sub log_lines
 		chomp $lines[-1]{text};
 	}
 	return @lines;
+}
+
+# A session that ended without its last statement: wait until the server says why, and lives again
+sub await_server
+{
+	for (1 .. 300)
+	{
+		last if slurp_file($node->logfile, $position) =~ /was terminated by signal.*database system is ready/s;
+		usleep(100_000);
+	}
+	return $node->poll_query_until('postgres', 'SELECT true');
 }
 
 sub finding
@@ -142,6 +153,7 @@ sub act
 		my $sql = "DO \$\$ BEGIN END \$\$;\nINSERT INTO judge.baseline SELECT pg_backend_pid(), what FROM judge.state UNION SELECT pg_backend_pid(), what FROM judge.likely;\n"
 		  . join('', map { script($_, $steps[$_]) } $next .. $#steps) . "SELECT 'finished';\n";
 		$node->psql('postgres', $sql, extra_params => [ '--username', $victim ], on_error_stop => 0, stdout => \$out, stderr => \$err);
+		await_server() unless $out =~ /^finished$/m;
 		my @lines = log_lines();
 		judge($victim, \@steps, @lines);
 		my %changed;
@@ -155,7 +167,6 @@ sub act
 		my ($last) = map { $_->{text} =~ m{^statement: /\*@(\d+)\*/} ? $1 : () } reverse @lines;
 		return diag("$victim: psql ended before the first step: " . brief($err)) unless defined $last;
 		$next = $last + 1;
-		$node->poll_query_until('postgres', 'SELECT true');
 	}
 	fail("$victim gets through the steps");
 	return;
@@ -167,9 +178,10 @@ my $super = $out;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION kpitables;
 	CREATE ROLE dba SUPERUSER LOGIN; CREATE ROLE own LOGIN; CREATE ROLE reader LOGIN; CREATE ROLE mal_too; CREATE ROLE mal LOGIN; GRANT mal_too TO mal;
+	CREATE ROLE deputy LOGIN; GRANT mal TO deputy;
 	DO $$ BEGIN EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO own, mal', current_database()); END $$;
 	CREATE SCHEMA shop AUTHORIZATION own; CREATE SCHEMA mal AUTHORIZATION mal; GRANT USAGE ON SCHEMA mal TO PUBLIC; GRANT CREATE ON SCHEMA mal TO mal_too;
-	GRANT CREATE ON SCHEMA public TO dba;
+	GRANT CREATE ON SCHEMA public TO deputy, reader;
 	CREATE SCHEMA judge; GRANT USAGE ON SCHEMA judge TO PUBLIC;
 	CREATE TABLE judge.baseline (pid int, what text);
 	CREATE VIEW judge.state_but_settings AS
@@ -222,44 +234,58 @@ lap('mal has registered');
 sub column { return split /\n/, $node->safe_psql('postgres', $_[0]); }
 sub names { return map { pack 'H*', $_ } column("SELECT encode(convert_to(x, 'UTF8'), 'hex') FROM ($_[0]) t (x) ORDER BY 1"); }
 my @dimensions = names('SELECT name FROM kpi.dimension_registry');
-$node->safe_psql('postgres', $_) for 'SELECT 1';
 my @more = Victims::honest(grep { !/^(store|plain)$/ } @dimensions);
 run_as('own', @more[ @honest .. $#more ]);
 @lines = log_lines();
 judge('own', [], @lines);
 lap('own depends on mal');
 
-my %signatures;
-for my $row (column(q{
-	SELECT p.oid::regprocedure, p.oid::regproc, i.n, coalesce(i.name, ''), format_type(i.type, NULL), i.n > p.pronargs - p.pronargdefaults
-	  FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'kpitables' JOIN pg_proc p ON p.oid = d.objid
-	  LEFT JOIN LATERAL (SELECT row_number() OVER (ORDER BY a.ord) AS n, a.name, a.type
-			FROM unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargnames, p.proargmodes) WITH ORDINALITY a (type, name, mode, ord) WHERE coalesce(a.mode, 'i') IN ('i', 'b')) i ON true
-	 WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e' AND p.prokind = 'f' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype, 'internal'::regtype)
-	 ORDER BY 1, i.n}))
+# The functions that a role may call, by signature: [name, [argument, type, has a default?]..]
+sub functions
 {
-	my ($signature, $name, $n, $argument, $type, $default) = split /\|/, $row, -1;
-	$signatures{$signature} //= [$name];
-	push @{ $signatures{$signature} }, [ $argument, $type, $default eq 't' ] if $n ne '';
+	my ($role) = @_;
+	my %signatures;
+	for my $row (column(qq{
+		SELECT p.oid::regprocedure, p.oid::regproc, i.n, coalesce(i.name, ''), format_type(i.type, NULL), i.n > p.pronargs - p.pronargdefaults
+		  FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'kpitables' JOIN pg_proc p ON p.oid = d.objid
+		  LEFT JOIN LATERAL (SELECT row_number() OVER (ORDER BY a.ord) AS n, a.name, a.type
+				FROM unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargnames, p.proargmodes) WITH ORDINALITY a (type, name, mode, ord) WHERE coalesce(a.mode, 'i') IN ('i', 'b')) i ON true
+		 WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e' AND p.prokind = 'f' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype, 'internal'::regtype)
+		   AND has_function_privilege('$role', p.oid, 'EXECUTE')
+		 ORDER BY 1, i.n}))
+	{
+		my ($signature, $name, $n, $argument, $type, $default) = split /\|/, $row, -1;
+		$signatures{$signature} //= [$name];
+		push @{ $signatures{$signature} }, [ $argument, $type, $default eq 't' ] if $n ne '';
+	}
+	return map { $signatures{$_} } sort keys %signatures;
 }
+
+sub listings
+{
+	my ($role) = @_;
+	return names(qq{SELECT c.oid::regclass::text FROM pg_depend d JOIN pg_class c ON c.oid = d.objid JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'kpitables'
+		WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND c.relkind IN ('r', 'v') AND has_table_privilege('$role', c.oid, 'SELECT')});
+}
+
 my $relations = q{SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname IN ('mal', 'shop') AND c.relkind IN ('r', 'v', 'm', 'p')};
 my $registered = "$relations AND c.oid IN (SELECT relid FROM kpi.%s) AND (nspname = 'mal' OR c.relname !~ '^by_' OR c.relname ~ '^by_(of|level)_(comp|hue|dom)_')";
 my %catalog = (
-	functions => [ map { $signatures{$_} } sort keys %signatures ],
-	listings => [ names(q{SELECT c.oid::regclass::text FROM pg_depend d JOIN pg_class c ON c.oid = d.objid JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'kpitables'
-		WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND c.relkind IN ('r', 'v')}) ],
 	metrics => [ names(sprintf $registered, 'metric_registry') ], views => [ names(sprintf $registered, 'metric_view_registry') ],
 	relations => [ names("$relations AND c.oid NOT IN (SELECT relid FROM kpi.metric_registry UNION ALL SELECT relid FROM kpi.metric_view_registry) AND c.relname !~ '^by_' AND c.relname <> 'deferred'") ],
 	dimensions => \@dimensions);
-note sprintf '%d functions, %d listings, %d metrics, %d metric views, %d relations, %d dimensions', map { scalar @{ $catalog{$_} } } qw(functions listings metrics views relations dimensions);
-cmp_ok(scalar @{ $catalog{functions} }, '>', 30, 'the functions of the extension are found');
+note sprintf '%d metrics, %d metric views, %d relations, %d dimensions', map { scalar @{ $catalog{$_} } } qw(metrics views relations dimensions);
 
 # 4. The victims
 my %groups;
 for my $victim (@victims)
 {
-	my @steps = Victims::steps($victim, \%catalog);
+	@catalog{qw(victim functions listings)} = ($victim, [ functions($victim) ], [ listings($victim) ]);
+	cmp_ok(scalar @{ $catalog{functions} }, '>', 30, "$victim may call functions of the extension: " . @{ $catalog{functions} });
+	my @steps = Victims::steps(\%catalog);
 	$groups{$victim}{ $_->{group} }++ for @steps;
+	run_as('mal', @Hostile::again);
+	judge('mal', [], log_lines());
 	act($victim, @steps);
 	lap("$victim: " . @steps . ' steps');
 }
@@ -267,11 +293,12 @@ for my $victim (@victims)
 # 5. What may end the server, where nothing else is lost by it
 for my $crasher (@Hostile::crashers)
 {
-	my ($name, @sql) = @$crasher;
-	my $n = 0;
-	run_as('mal', map { '/*@' . $n++ . "*/ $_" } @sql);
+	my ($name, $answer, @sql) = ($crasher->{name}, $crasher->{answer}, @{ $crasher->{sql} });
+	my ($ended, $told) = run_as('mal', map { "/*\@$_*/ $sql[$_]" } 0 .. $#sql);
+	await_server() if $ended == 2;
 	judge('mal', [ map { { group => $name, sql => [$_] } } @sql ], log_lines());
-	$node->poll_query_until('postgres', 'SELECT true');
+	my $last = $told =~ /([^\n]*)\z/ ? $1 : '';
+	finding(victim => 'mal', group => $name, sql => $sql[-1], what => 'wrong answer', place => $last) if $answer && $last !~ $answer;
 }
 lap('attempts to end the server');
 sub told { my ($f) = @_; return join "\t", $f->{victim}, $f->{what}, brief($f->{sql}), $f->{place}; }
@@ -295,7 +322,7 @@ if (($ENV{FINDS} // '') eq 'base')
 		[ 'N2: predicates of indexes leave settings behind', 'reader', qr/^left behind/, qr/shop\.by_t_part_folds/, qr/search_path/ ],
 		[ 'N2: so does row security of a table of mal', 'reader', qr/^left behind/, qr/shop\.by_t_police/, qr/search_path/ ],
 	);
-	push @known, map { [ "$_ ends the server", 'mal', qr/^crash/, qr/./, qr/signal/, $_ ] } grep { /^R[36]: .* (?:array|another type)$/ } map { $_->[0] } @Hostile::crashers;
+	push @known, map { [ "$_ ends the server", 'mal', qr/^crash/, qr/./, qr/signal/, $_ ] } grep { /^R[346]: .* (?:array|another type|another one is)$/ } map { $_->{name} } @Hostile::crashers;
 	for my $known (@known)
 	{
 		my ($name, $victim, $what, $sql, $place, $group) = @$known;
@@ -313,6 +340,6 @@ for my $victim (@victims)
 none('S7: what mal itself does', grep { $_->{group} eq 'statements of mal' && $_->{what} =~ /^canary/ } @findings);
 none('S9: no statement fails with XX000', grep { $_->{what} eq 'XX000' } @findings);
 none('S9: no statement takes 20 seconds', grep { $_->{what} eq 'never ends' } @findings);
-none("S9: $_", do { my $group = $_; grep { $_->{group} eq $group } @findings }) for map { $_->[0] } @Hostile::crashers;
+none("S9: $_", do { my $group = $_; grep { $_->{group} eq $group } @findings }) for map { $_->{name} } @Hostile::crashers;
 none('S9: the server lives', grep { $_->{what} eq 'crash' } @findings);
 done_testing();

@@ -3,14 +3,15 @@
 #   dba       a superuser, who does not own the extension
 #   own       an honest owner of tables, metrics and dimensions, who protects tables by dimensions of others as well
 #   reader    reads what own grants
+#   deputy    a member of the hostile role, so that what belongs to that belongs to this, too
 #   mal       the hostile role itself: its code must not get the rights of others by its own statements either
 #
 #   honest()                    statements by which own makes its objects, once the dimensions of others are there
-#   steps($victim, $catalog)    what a victim does: { group, sql => [..], bare, first } in order: bare is one
+#   steps($catalog)             what a victim does: { group, sql => [..], bare, first } in order: bare is one
 #                              that runs outside a transaction, first the first of its kind
 #   @exceptions                 calls in which the caller's own rights are right
 #
-# Every function and view of the extension is called, as the catalog tells them: an argument of a type that names objects
+# Every function and view of the extension that a victim may use is called, as the catalog tells them: an argument of a type that names objects
 # takes each object in turn while the others stay honest. A function that is added later is thus called, too.
 
 package Victims;
@@ -18,7 +19,7 @@ package Victims;
 use strict;
 use warnings;
 
-our @names = ('dba', 'own', 'reader', 'mal');
+our @names = ('dba', 'own', 'reader', 'deputy', 'mal');
 
 # The canary may run as the victim here, and only as the victim: the call names a hostile relation that it then reads like a
 # query of the caller's, as SELECT .. FROM would.
@@ -27,6 +28,7 @@ our @exceptions = (
 	[ qr/\bkpi\.explain_measure\(.*\bmal\./s, 'plans the query that the caller wrote' ],
 );
 
+my %schema = (dba => 'public', own => 'shop', reader => 'public', deputy => 'public', mal => 'mal');    # where they make things
 my %made;    # honest table of a dimension => the dimension
 
 sub quote { my ($text) = @_; return defined $text ? "'" . $text =~ s/'/''/gr . "'" : 'NULL'; }
@@ -51,6 +53,8 @@ sub honest
 		SELECT kpi.track('shop.open', 'at'), kpi.track('shop.sales', 'at'), kpi.track('shop.parted', 'at');
 		INSERT INTO shop.open SELECT i, i % 4, 'r' || i % 2, date '2026-01-01' + 7 * i, i FROM generate_series(1, 8) i;
 		INSERT INTO shop.sales TABLE shop.open;
+		CREATE TABLE shop.loose AS TABLE shop.open;
+		SELECT kpi.protect('shop.loose', 'store', 'k'), kpi.track('shop.loose', 'at');
 		CREATE VIEW shop.view AS SELECT * FROM shop.open;
 		SELECT kpi.create_metric('shop.revenue', 'SELECT sum(v)::numeric FROM shop.open');
 		SELECT kpi.create_metric('shop.lines', 'SELECT count(*) FROM shop.open');
@@ -79,7 +83,7 @@ sub honest
 # view over it; NEW a name that is free. Each runs in a transaction that is rolled back, except where it cannot.
 my @reading = (
 	'SELECT count(*) FROM H',
-	[ 'SET LOCAL plan_cache_mode = force_generic_plan', 'PREPARE q AS SELECT * FROM H WHERE k > $1', 'EXECUTE q(0)', 'EXECUTE q(1)', 'RESET plan_cache_mode', 'DEALLOCATE q' ],
+	[ 'SET LOCAL plan_cache_mode = force_generic_plan', 'PREPARE Q AS SELECT * FROM H WHERE k > $1', 'EXECUTE Q(0)', 'EXECUTE Q(1)' ],
 	'SELECT region, kpi.measure(H_m) FROM H_mv GROUP BY region',
 	'SELECT * FROM H_mv',
 	'EXPLAIN SELECT * FROM H',
@@ -98,7 +102,7 @@ my @writing = (
 );
 my @defining_each = (
 	'CREATE TABLE NEW () INHERITS (H)', 'CREATE TABLE NEW (LIKE H INCLUDING ALL)', 'CREATE TABLE NEW AS SELECT * FROM H', 'CREATE VIEW NEW AS SELECT * FROM H',
-	'ALTER TABLE H ADD more int DEFAULT 1', 'ALTER TABLE H ALTER v TYPE bigint', 'CREATE INDEX ON H (v)', 'DROP TABLE H CASCADE', 'ALTER TABLE H RENAME k TO key',
+	'ALTER TABLE H ADD more int DEFAULT 1', 'ALTER TABLE H ALTER id TYPE bigint', 'CREATE INDEX ON H (v)', 'DROP TABLE H CASCADE', 'ALTER TABLE H RENAME k TO key',
 );
 my @defining = (
 	'CREATE TABLE NEW (i int)', 'CREATE TABLE NEW AS SELECT 1 AS i', 'SELECT 1 AS i INTO NEW', 'CREATE TEMPORARY TABLE temp_t (i int)', 'CREATE UNLOGGED TABLE NEW (i int)',
@@ -112,7 +116,7 @@ my @defining = (
 	'CREATE SCHEMA s2 CREATE TABLE c PARTITION OF shop.parted FOR VALUES IN (2)',
 	'CREATE VIEW NEW AS SELECT * FROM shop.open', 'CREATE MATERIALIZED VIEW NEW AS SELECT * FROM shop.open', 'CREATE OR REPLACE VIEW shop.view AS SELECT * FROM shop.open WHERE v > 1', 'ALTER VIEW shop.view RENAME v TO w', 'DROP VIEW shop.view',
 	'CREATE FUNCTION NEW() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM shop.open; END', 'CREATE TYPE NEW AS ENUM (\'1\')', 'CREATE DOMAIN NEW AS int CHECK (VALUE > 0)', 'CREATE SEQUENCE NEW',
-	'CREATE INDEX ON shop.open (v)', 'CREATE STATISTICS ON k, v FROM shop.open', q{COMMENT ON TABLE shop.open IS 'x'}, 'GRANT SELECT ON shop.open TO PUBLIC', 'ALTER TABLE shop.open RENAME v TO w', 'ALTER TABLE shop.open ALTER v TYPE bigint', 'ALTER TABLE shop.open ADD w int',
+	'CREATE INDEX ON shop.open (v)', 'CREATE STATISTICS NEW ON k, v FROM shop.open', q{COMMENT ON TABLE shop.open IS 'x'}, 'GRANT SELECT ON shop.open TO PUBLIC', 'ALTER TABLE shop.open RENAME v TO w', 'ALTER TABLE shop.loose ALTER at TYPE timestamp', 'ALTER TABLE shop.open ADD w int',
 	'CREATE POLICY p ON shop.open USING (true)', 'ALTER TABLE shop.sales DISABLE ROW LEVEL SECURITY', 'DROP POLICY kpi_scope_store ON shop.sales', 'ALTER TABLE shop.open DISABLE TRIGGER ALL', 'DROP TABLE shop.open CASCADE', 'DROP TABLE shop.stores CASCADE', 'DROP SCHEMA shop CASCADE', 'DROP SCHEMA mal CASCADE', 'DROP OWNED BY mal CASCADE', 'ALTER SCHEMA mal RENAME TO gone', 'ALTER ROLE mal RENAME TO gone',
 	'REINDEX TABLE shop.open', 'CLUSTER shop.open USING open_pkey', 'LOCK TABLE shop.open', 'TRUNCATE shop.open, shop.sales', 'ALTER TABLE shop.parted RENAME TO p', 'ALTER TABLE shop.parted RENAME region TO r',
 	'DO $$ BEGIN PERFORM count(*) FROM shop.open; END $$', q{INSERT INTO shop.parted VALUES (1, 'r1', '2026-01-01', 1)}, 'UPDATE shop.stores SET region = region', 'DELETE FROM shop.open', 'SELECT count(*) FROM shop.sales', 'SELECT count(*) FROM shop.parted',
@@ -165,7 +169,7 @@ sub _values
 		regclass => [ _relations($catalog, $argument, $function) ],
 		text => [ q{'shop.open'}, q{'mal.m_literal'}, q{'mal.v_literal'}, q{'of_comp'} ], oid => [ '1259', map { quote($_) . '::regclass::oid' } @{ $catalog->{relations} }, @{ $catalog->{metrics} } ], regtype => [q{'int'}], name => [q{'region'}],
 		'oid[]' => [ map { 'ARRAY[' . quote($_) . '::regclass::oid]' } @{ $catalog->{metrics} }, @{ $catalog->{relations} } ],
-		boolean => ['true'], smallint => ['1'], integer => ['1'], bigint => ['1'], daterange => [q{'[2026-01-01,2026-02-01)'}], interval => [q{'1 day'}], date => [q{'2026-01-15'}], 'text[]' => [q{'{region}'}], jsonb => [q{'{}'}], anyelement => ['1'],
+		boolean => ['true'], smallint => ['1::smallint'], integer => ['1'], bigint => ['1'], daterange => [q{'[2026-01-01,2026-02-01)'}], interval => [q{'1 day'}], date => [q{'2026-01-15'}], 'text[]' => [q{'{region}'}], jsonb => [q{'{}'}], anyelement => ['1'],
 		'timestamp with time zone' => [q{'2026-01-01'}]);
 	return @{ $by_name{$argument} // $by_type{$type} // ['NULL'] };
 }
@@ -180,7 +184,7 @@ sub _calls_of
 	for my $i (-1 .. $#arguments)
 	{
 		next if $i >= 0 && @{ $pools[$i] } == 1 && !$arguments[$i][2];
-		for my $value ($i < 0 ? undef : _some($name, @{ $pools[$i] }))
+		for my $value ($i < 0 ? undef : _some($catalog, $name, @{ $pools[$i] }))
 		{
 			my @given;
 			for my $j (0 .. $#arguments)
@@ -195,39 +199,40 @@ sub _calls_of
 	return sort keys %calls;
 }
 
-# All values, or of a function that takes tens of milliseconds every so many
+# All values, or every so many: few of a function that takes tens of milliseconds, and more as a superuser, who may do all of it
 sub _some
 {
-	my ($call, @values) = @_;
-	my ($most) = $call =~ /\b(?:explain_change|compare_periods|openlineage_events)\b/ ? 24 : $call =~ /\b(?:loads|openlineage_loads|lineage_\w+|impact|upstream|downstream)\b/ ? 70 : 150;
-	my $step = 1 + int(@values / $most);
+	my ($catalog, $call, @values) = @_;
+	my $most = $call =~ /\b(?:explain_change|compare_periods|openlineage_events)\b/ ? 24 : $call =~ /\b(?:loads|openlineage_loads|lineage_\w+|impact|upstream|downstream)\b/ ? 70 : 150;
+	$most /= 3 unless $catalog->{victim} eq 'dba';
+	my $step = 1 + int($#values / $most);
 	return @values[ grep { $_ % $step == 0 } 0 .. $#values ];
 }
 
 sub _filled_in
 {
-	my ($catalog, $victim, $call) = @_;
+	my ($catalog, $call) = @_;
 	my %pool = (MET => $catalog->{metrics}, VIEW => $catalog->{views}, REL => $catalog->{relations}, DIM => $catalog->{dimensions});
-	my $place = { dba => 'public', own => 'shop', reader => 'public', mal => 'mal' }->{$victim};
+	my $place = $schema{ $catalog->{victim} };
 	my @calls = ($call =~ s/PLACE/$place/r);
 	for my $word (sort keys %pool)
 	{
 		@calls = map { my $one = $_; $one =~ /\b$word\b/ ? map { my $value = quote($_); $one =~ s/\b$word\b/$value/gr } @{ $pool{$word} } : $one } @calls;
 	}
-	return _some($call, @calls);
+	return _some($catalog, $call, @calls);
 }
 
-# $catalog: { functions => [[name, arguments..]..], listings => [view..], metrics, views, relations, dimensions => [name..] }
+# $catalog: { victim, functions => [[name, arguments..]..], listings => [view..], metrics, views, relations, dimensions => [name..] }
 sub steps
 {
-	my ($victim, $catalog) = @_;
+	my ($catalog) = @_;
+	my $victim = $catalog->{victim};
 	my (@steps, %kinds);
 	my $add = sub {
 		my ($group, $bare, @statements) = @_;
-		my $schema = { dba => 'public', own => 'shop', reader => 'public', mal => 'mal' }->{$victim};
 		for my $statement (@statements)
 		{
-			my @sql = map { s/\bNEW_SCHEMA\b/$schema/gr =~ s/\bNEW(\w*)/$schema.made$1/gr } ref $statement ? @$statement : $statement;
+			my @sql = map { s/\bNEW_SCHEMA\b/$schema{$victim}/gr =~ s/\bNEW(\w*)/$schema{$victim}.made$1/gr } ref $statement ? @$statement : $statement;
 			my $kind = "@sql" =~ s/'[^']*'|\b(?:shop|mal)\.\S+|\d+//gr;
 			push @steps, { group => $group, bare => $bare, sql => \@sql, first => !$kinds{$kind}++ };
 		}
@@ -241,7 +246,7 @@ sub steps
 			for my $table (sort keys %made)
 			{
 				my $measure = $table =~ s/.*\.//r;
-				my @sql = map { s/\bH_mv\b/${table}_mv/gr =~ s/\bH_m\b/${measure}_m/gr =~ s/\bH\./$measure./gr =~ s/\bH\b/$table/gr } ref $template ? @$template : $template;
+				my @sql = map { s/\bH_mv\b/${table}_mv/gr =~ s/\bH_m\b/${measure}_m/gr =~ s/\bH\./$measure./gr =~ s/\bQ\b/q_$measure/gr =~ s/\bH\b/$table/gr } ref $template ? @$template : $template;
 				push @all, \@sql;
 			}
 		}
@@ -255,12 +260,14 @@ sub steps
 		$add->('DDL of honest tables', 0, $each->(@defining_each));
 	}
 	$add->('DDL', 0, @defining);
+	return @steps if $victim eq 'deputy';
+	my %callable = map { $_->[0] => 1 } @{ $catalog->{functions} };
 	for my $function (@{ $catalog->{functions} })
 	{
 		my ($name, @arguments) = @$function;
 		$add->('functions', 0, map { "SELECT * FROM $_" } _calls_of($catalog, $name, @arguments));
 	}
-	$add->('functions', 0, map { "SELECT * FROM $_" } map { _filled_in($catalog, $victim, $_) } @calls);
+	$add->('functions', 0, map { "SELECT * FROM $_" } map { _filled_in($catalog, $_) } grep { /^(kpi\.\w+)/ && $callable{$1} } @calls);
 	$add->('statements that commit', 1, $each->(@bare_each), @bare) if $victim ne 'reader' && $victim ne 'mal';
 	return @steps;
 }
