@@ -6,8 +6,8 @@
 #
 # Everything is read off the server's log: each statement bears its number, each canary says who it ran as.
 #
-#   FINDS=base     the other way round: pass where the canary finds R1, R2, R5, N1 and N2 (findings of a review of the first
-#                  release), for a build that has them. It shows that this test can fail
+#   FINDS=base     the other way round: pass where the canary finds R1 to R6, N1 and N2 (faults of the first release), for a
+#                  build that has them. It shows that this test can fail
 #   REPORT=FILE    all findings, one a line: victim, what, statement, place; else the first ten of each test are shown
 #   VICTIMS=LIST   only these, for example VICTIMS=dba,reader
 #
@@ -92,7 +92,7 @@ sub finding
 # A statement on one line
 sub brief { my ($sql) = @_; $sql =~ s/\s+/ /g; return length $sql > 230 ? substr($sql, 0, 230) . '...' : $sql; }
 
-# Judge a part of the log: $statement says what a session was about when a line was written
+# Judge a part of the log. The steps are those that the numbers in statements mean; without, it is a preparation
 sub judge
 {
 	my ($victim, $steps, @lines) = @_;
@@ -106,7 +106,7 @@ sub judge
 		}
 		$current{ $line->{pid} } = { sql => $1 } if $line->{text} =~ /^statement: (?!SET CONSTRAINTS|SELECT 'changed'|ROLLBACK)(.*)/s && !@$steps;
 		my $now = $current{ $line->{pid} } // { sql => "(session of $line->{role})" };
-		my $group = $now->{step} ? $now->{step}{group} : 'statements of mal';
+		my $group = $now->{step} ? $now->{step}{group} : 'preparation';
 		my %where = (victim => $victim, group => $group, sql => $now->{sql}, state => $line->{state});
 		if ($line->{text} =~ /^CANARY user=(\S+) session=(\S+) place=(.*?)(?: at character \d+)?$/)
 		{
@@ -337,7 +337,7 @@ for my $victim (@victims)
 {
 	none("S7: $victim: $_", do { my $group = $_; grep { $_->{victim} eq $victim && $_->{group} eq $group && $_->{what} =~ /^(canary|left)/ } @findings }) for sort keys %{ $groups{$victim} };
 }
-none('S7: what mal itself does', grep { $_->{group} eq 'statements of mal' && $_->{what} =~ /^canary/ } @findings);
+none('S7: preparation', grep { $_->{group} eq 'preparation' } @findings);
 none('S9: no statement fails with XX000', grep { $_->{what} eq 'XX000' } @findings);
 none('S9: no statement takes 20 seconds', grep { $_->{what} eq 'never ends' } @findings);
 none("S9: $_", do { my $group = $_; grep { $_->{group} eq $group } @findings }) for map { $_->{name} } @Hostile::crashers;

@@ -83,7 +83,7 @@ sub honest
 # view over it; NEW a name that is free. Each runs in a transaction that is rolled back, except where it cannot.
 my @reading = (
 	'SELECT count(*) FROM H',
-	[ 'SET LOCAL plan_cache_mode = force_generic_plan', 'PREPARE Q AS SELECT * FROM H WHERE k > $1', 'EXECUTE Q(0)', 'EXECUTE Q(1)' ],
+	[ 'SET LOCAL plan_cache_mode = force_generic_plan', 'PREPARE Q AS SELECT * FROM H WHERE k > $1', 'EXECUTE Q(0)', 'EXECUTE Q(1)', 'RESET plan_cache_mode' ],
 	'SELECT region, kpi.measure(H_m) FROM H_mv GROUP BY region',
 	'SELECT * FROM H_mv',
 	'EXPLAIN SELECT * FROM H',
@@ -123,7 +123,7 @@ my @defining = (
 );
 # What cannot run in a transaction, or shows only at its end; each leaves things as they were
 my @bare = (
-	'VACUUM shop.open', 'VACUUM ANALYZE shop.sales', 'CREATE INDEX CONCURRENTLY passing ON shop.open (v)', 'DROP INDEX CONCURRENTLY shop.passing', 'CREATE TABLE NEW (i int)', 'DROP TABLE NEW', 'UPDATE shop.open SET v = v', 'UPDATE shop.sales SET v = v',
+	'VACUUM shop.open', 'VACUUM ANALYZE shop.sales', 'ANALYZE', 'CREATE INDEX CONCURRENTLY passing ON shop.open (v)', 'DROP INDEX CONCURRENTLY shop.passing', 'CREATE TABLE NEW (i int)', 'DROP TABLE NEW', 'UPDATE shop.open SET v = v', 'UPDATE shop.sales SET v = v',
 	'CREATE TABLE shop.parted_3 PARTITION OF shop.parted FOR VALUES IN (3)', 'DROP TABLE shop.parted_3', 'CREATE SCHEMA s3 CREATE TABLE t (i int)', 'DROP SCHEMA s3 CASCADE',
 );
 my @bare_each = ('INSERT INTO H VALUES (300, 1, \'r1\', \'2026-02-01\', 1)', 'DELETE FROM H WHERE id = 300', 'VACUUM ANALYZE H', 'SELECT count(*) FROM H');
@@ -253,7 +253,7 @@ sub steps
 		return @all;
 	};
 	$add->('reading of honest tables and metric views', 0, $each->(@reading));
-	$add->('listings', 0, map { "SELECT * FROM $_" } @{ $catalog->{listings} });
+	$add->('listings', 0, map { my $query = "SELECT * FROM $_"; ($query, [ 'SET LOCAL force_parallel_mode = on', $query, 'RESET force_parallel_mode' ]) } @{ $catalog->{listings} });
 	if ($victim ne 'reader' && $victim ne 'mal')
 	{
 		$add->('writing to honest tables', 0, $each->(@writing));
