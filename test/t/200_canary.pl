@@ -276,7 +276,12 @@ my %catalog = (
 	dimensions => \@dimensions);
 note sprintf '%d metrics, %d metric views, %d relations, %d dimensions', map { scalar @{ $catalog{$_} } } qw(metrics views relations dimensions);
 
-# 4. The victims
+# 4. The victims. Without dimensions of mal, honest tables that obey them, and policies of mal's that were changed, nothing could be found
+my $needed = q{
+	SELECT (SELECT count(*) FROM kpi.dimension_registry WHERE name IN ('t_plain', 't_part_folds', 't_police_folds', 't_mimicry', 't_checks', 'of_hue', 'level_hue')) = 7,
+		   (SELECT count(*) FROM kpi.protection_registry WHERE relid::text IN ('shop.by_t_plain', 'shop.by_t_part_folds', 'shop.by_t_police_folds', 'shop.by_level_hue')) = 4,
+		   EXISTS (SELECT FROM pg_policy WHERE polrelid = 'mal.parted'::regclass AND polname = 'kpi_scope_t_plain' AND pg_get_expr(polqual, polrelid) !~ 'in_scope')
+			   AND NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = 'mal.parted_1'::regclass AND polname = 'kpi_scope_t_plain')};
 my %groups;
 for my $victim (@victims)
 {
@@ -285,6 +290,7 @@ for my $victim (@victims)
 	my @steps = Victims::steps(\%catalog);
 	$groups{$victim}{ $_->{group} }++ for @steps;
 	run_as('mal', @Hostile::again);
+	is($node->safe_psql('postgres', $needed), 't|t|t', "$victim meets what an attack needs");
 	judge('mal', [], log_lines());
 	act($victim, @steps);
 	lap("$victim: " . @steps . ' steps');

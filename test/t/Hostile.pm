@@ -217,6 +217,14 @@ our @behind = (
 	q{CREATE VIEW mal.hand_value AS SELECT k, region, at, kpi.metric_column('mal.m_plain'::regclass, mal.folded('type of a marker')::bigint) AS m_plain FROM mal.plain},
 	q{CREATE VIEW mal.hand_null AS SELECT k, region, at, kpi.metric_column(NULL::regclass, NULL::bigint) AS m_plain FROM mal.plain},
 	q{CREATE VIEW mal.hand_stranger AS SELECT k, region, at, kpi.metric_column('shop.revenue'::regclass, NULL::numeric) AS revenue FROM mal.plain},
+	# the views of dimensions belong to mal, too
+	q{CREATE OR REPLACE VIEW mal.t_defaults_dimension AS SELECT mal.pure('key of a dimension, replaced', id) AS id, mal.pure_text('level of a dimension, replaced', region) AS region FROM mal.defaults},
+	q{CREATE OR REPLACE VIEW mal.t_checks_dimension AS SELECT id, region FROM mal.checks WHERE '(1)'::mal.comp IS NOT NULL AND mal.folded('dimension replaced') = 1},
+	q{CREATE OR REPLACE VIEW mal.t_generated_dimension AS SELECT g AS id, region FROM mal.v_instead, LATERAL (SELECT mal.pure('dimension over a view', id) AS g) s},
+	q{CREATE RULE "A" AS ON INSERT TO mal.t_sampled_dimension DO INSTEAD SELECT mal.sing('rule of a dimension')},
+	'ALTER VIEW mal.t_indexed_dimension SET (security_invoker)', 'ALTER TABLE mal.ruled RENAME region TO area', 'CREATE TABLE mal.later () INHERITS (mal.fired)',
+	q{CREATE TRIGGER t_index_folds_row AFTER INSERT OR UPDATE OR DELETE ON mal.index_folds FOR EACH ROW EXECUTE FUNCTION mal.fire('trigger of a dimension')},
+	q{CREATE OR REPLACE TRIGGER t_partly_dimension AFTER UPDATE ON mal.partly FOR EACH STATEMENT EXECUTE FUNCTION mal.fire('trigger of a dimension, replaced')},
 	# the dimension's table and its view have different owners: row security binds the reader of the one
 	(map { ("GRANT SELECT ON mal.$_ TO mal_too", "ALTER VIEW mal.t_${_}_dimension OWNER TO mal_too") } qw(policed police_folds police_reads partly)),
 );
@@ -288,6 +296,9 @@ sub registrations
 		  "INSERT INTO ${table}_int VALUES (1, '2026-01-05')";
 	}
 
+	push @all, q{CREATE DOMAIN mal.moment AS date CHECK (mal.sing('check of a time'))}, 'CREATE TABLE mal.timed (k int, at mal.moment)', q{SELECT kpi.track('mal.timed', 'at')},
+	  q{INSERT INTO mal.timed VALUES (1, '2026-01-01')};
+
 	# metrics and metric views over every relation, and of every kind
 	for my $relation (@relations)
 	{
@@ -302,6 +313,10 @@ sub registrations
 	push @all, map { "SELECT kpi.create_metric_view('mal.mv_$_->[0]', '{k, region, at}', '{mal.$_->[0]}')" } @metrics;
 	push @all, q{SELECT kpi.create_metric_view('mal.mv_all', ARRAY['k', 'at', $$mal.pure_text('dimension of a metric view', region) AS region$$, $$('(1)'::mal.comp).a + mal.folded('dimension, folded') AS x$$], }
 	  . q{'{mal.m_plain, mal.m_total, mal.m_dom, mal.m_derived}')},
+
+	  # texts and names that end up in comments, pictures and statements
+	  q{SELECT kpi.create_metric('mal."m''; SELECT mal.sing(''name''); --"', 'SELECT sum(v) FROM mal.plain', label => '''; SELECT mal.sing(''label''); --', description => '''; SELECT mal.sing(''description''); --', unit => '$$', tags => '{"''; --"}')},
+	  q{SELECT kpi.create_metric_view('mal."mv""; SELECT mal.sing(''name''); --"', ARRAY['at', 'region AS "r''; SELECT mal.sing(''name''); --"'], ARRAY['mal."m''; SELECT mal.sing(''name''); --" AS "x""; --"'], label => '''; SELECT mal.sing(''label''); --')},
 
 	  # finding R20: an honest metric, published by a stranger
 	  q{SELECT kpi.create_metric_view('mal.revenue', ARRAY['k', 'region', 'at', $$mal.pure_text('dimension of an honest metric', region) AS quarter$$], '{shop.revenue}')},

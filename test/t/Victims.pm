@@ -140,6 +140,7 @@ my @calls = (
 	q{kpi.scope_holds(DIM, '{1}')}, q{kpi.scope_holds(DIM, '{(1)}')}, 'kpi.dimension_problem(DIM)', q{kpi.unmatched_members(DIM, 1::smallint, '{1}')},
 	q{kpi.explain_change(MET, '[2026-01-01,2026-02-01)', '[2026-02-01,2026-03-01)', 'region')}, q{kpi.explain_change('shop.revenue', '[2026-01-01,2026-02-01)', '[2026-02-01,2026-03-01)', 'quarter')},
 	q{kpi.explain_change(MET, '[2026-01-01,2026-02-01)', '[2026-02-01,2026-03-01)', 'region', VIEW)}, q{kpi.compare_periods('shop.revenue', '[2026-01-01,2026-02-01)', '[2026-02-01,2026-03-01)', 'quarter')},
+	q{kpi.upstream('mal.atomic(integer)')}, q{kpi.impact('mal.atomic(integer)')}, q{kpi.lineage_svg('mal.v_calls.k')}, q{kpi.downstream('mal.plain.k')}, q{kpi.upstream('mal.by_default(mal.comp)')},
 	q{kpi.explain_measure('SELECT region, kpi.measure(revenue) FROM shop.numbers GROUP BY region')}, q{kpi.explain_measure('SELECT * FROM ' || VIEW)}, 'kpi.loads(MET)', 'kpi.openlineage_loads(MET)', 'kpi.openlineage_events(MET)', 'kpi.openlineage_events()',
 );
 
@@ -203,8 +204,8 @@ sub _calls_of
 sub _some
 {
 	my ($catalog, $call, @values) = @_;
-	my $most = $call =~ /\b(?:explain_change|compare_periods|openlineage_events)\b/ ? 24 : $call =~ /\b(?:loads|openlineage_loads|lineage_\w+|impact|upstream|downstream)\b/ ? 70 : 150;
-	$most /= 3 unless $catalog->{victim} eq 'dba';
+	my $most = $call =~ /\b(?:explain_change|compare_periods|openlineage_events)\b/ ? 24 : $call =~ /\b(?:loads|openlineage_loads|lineage_\w+|impact|upstream|downstream)\b/ ? 50 : 100;
+	$most /= 2 unless $catalog->{victim} eq 'dba';
 	my $step = 1 + int($#values / $most);
 	return @values[ grep { $_ % $step == 0 } 0 .. $#values ];
 }
@@ -239,11 +240,12 @@ sub steps
 		return;
 	};
 	my $each = sub {
-		my (@templates) = @_;
+		my ($every, @templates) = @_;
 		my @all;
 		for my $template (@templates)
 		{
-			for my $table (sort keys %made)
+			my @tables = sort keys %made;
+			for my $table (@tables[ grep { $_ % $every == 0 } 0 .. $#tables ])
 			{
 				my $measure = $table =~ s/.*\.//r;
 				my @sql = map { s/\bH_mv\b/${table}_mv/gr =~ s/\bH_m\b/${measure}_m/gr =~ s/\bH\./$measure./gr =~ s/\bQ\b/q_$measure/gr =~ s/\bH\b/$table/gr } ref $template ? @$template : $template;
@@ -252,12 +254,12 @@ sub steps
 		}
 		return @all;
 	};
-	$add->('reading of honest tables and metric views', 0, $each->(@reading));
+	$add->('reading of honest tables and metric views', 0, $each->(1, @reading));
 	$add->('listings', 0, map { my $query = "SELECT * FROM $_"; ($query, [ 'SET LOCAL force_parallel_mode = on', $query, 'RESET force_parallel_mode' ]) } @{ $catalog->{listings} });
 	if ($victim ne 'reader' && $victim ne 'mal')
 	{
-		$add->('writing to honest tables', 0, $each->(@writing));
-		$add->('DDL of honest tables', 0, $each->(@defining_each));
+		$add->('writing to honest tables', 0, $each->(1, @writing));
+		$add->('DDL of honest tables', 0, $each->(4, @defining_each));
 	}
 	$add->('DDL', 0, @defining);
 	return @steps if $victim eq 'deputy';
@@ -268,7 +270,7 @@ sub steps
 		$add->('functions', 0, map { "SELECT * FROM $_" } _calls_of($catalog, $name, @arguments));
 	}
 	$add->('functions', 0, map { "SELECT * FROM $_" } map { _filled_in($catalog, $_) } grep { /^(kpi\.\w+)/ && $callable{$1} } @calls);
-	$add->('statements that commit', 1, $each->(@bare_each), @bare) if $victim ne 'reader' && $victim ne 'mal';
+	$add->('statements that commit', 1, $each->(2, @bare_each), @bare) if $victim ne 'reader' && $victim ne 'mal';
 	return @steps;
 }
 
