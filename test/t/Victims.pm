@@ -204,7 +204,7 @@ sub _calls_of
 sub _some
 {
 	my ($catalog, $call, @values) = @_;
-	my $most = $call =~ /\b(?:explain_change|compare_periods|openlineage_events)\b/ ? 24 : $call =~ /\b(?:loads|openlineage_loads|lineage_\w+|impact|upstream|downstream)\b/ ? 50 : 100;
+	my $most = $call =~ /\b(?:explain_change|compare_periods|openlineage_events)\b/ ? 8 : $call =~ /\b(?:loads|openlineage_loads|lineage_\w+|impact|upstream|downstream)\b/ ? 40 : 100;
 	$most /= 2 unless $catalog->{victim} eq 'dba';
 	my $step = 1 + int($#values / $most);
 	return @values[ grep { $_ % $step == 0 } 0 .. $#values ];
