@@ -1,11 +1,13 @@
-# Hostile: a role "mal" with canary code wherever PostgreSQL lets a role put code, in every part that an object can play for kpitables.
+# Hostile: a role "mal" with canary code wherever PostgreSQL lets a role put code, in every part that an object can play for
+# kpitables.
 #
-#   @places             what mal makes, and the statement by which mal itself sets it off
-#   @relations          mal's tables and views: each has the columns (id, k, region, at, v) and one hostile thing
-#   places()            the names of all canaries in them
-#   @crashers           what may end the server
-#   registrations(ROLE..) statements by which mal lets kpitables know its objects; a build may refuse any of them
-#   @types              mal's types by name, each with a literal
+#   $voice, @places         functions, types and operators that mal makes; @types are its types with a literal of each
+#   @tables, @views         its relations, each with the columns (id, k, region, at, v) and one hostile thing
+#   @metrics, @behind       its metrics, and what it does behind the extension's back; @again is done before each victim
+#   @crashers               what may end the server
+#   objects(), uses()       the statements that make all that kpitables need not know, and those that set the canaries in it off
+#   places()                the names of these canaries
+#   registrations(ROLE..)   statements by which mal lets kpitables know; a build may refuse any of them
 #
 # A canary is a call of mal.sing(place), which writes "CANARY user=.. session=.. place=.." into the server's log. Where it finds
 # itself in a session of somebody else (as mal, which is allowed) it tries to stay there: see mal.harm(). PostgreSQL refuses an

@@ -7,12 +7,12 @@
 #   mal       the hostile role itself: its code must not get the rights of others by its own statements either
 #
 #   honest()                    statements by which own makes its objects, once the dimensions of others are there
-#   steps($catalog)             what a victim does: { group, sql => [..], bare, first } in order: bare is one
-#                              that runs outside a transaction, first the first of its kind
+#   steps($catalog)             what a victim does, in order: { group, sql => [..], bare, first }; bare is one that runs outside
+#                               a transaction, first the first of its kind
 #   @exceptions                 calls in which the caller's own rights are right
 #
-# Every function and view of the extension that a victim may use is called, as the catalog tells them: an argument of a type that names objects
-# takes each object in turn while the others stay honest. A function that is added later is thus called, too.
+# Every function and view of the extension that a victim may use is called, as the catalog tells them: an argument of a type
+# that names objects takes each object in turn while the others stay honest. A function that is added later is thus called, too.
 
 package Victims;
 
@@ -24,7 +24,7 @@ our @names = ('dba', 'own', 'reader', 'deputy', 'mal');
 # The canary may run as the victim here, and only as the victim: the call names a hostile relation that it then reads like a
 # query of the caller's, as SELECT .. FROM would.
 our @exceptions = (
-	[ qr/\bkpi\.(?:compare_periods|explain_change)\(.*'mal\./s, 'compares two periods by a query over the metric view that is named, with the rights of the caller' ],
+	[ qr/\bkpi\.(?:compare_periods|explain_change)\(.*'mal\./s, 'a query over the metric view that is named, or over that of the hostile metric that is, with the rights of the caller' ],
 	[ qr/\bkpi\.explain_measure\(.*\bmal\./s, 'plans the query that the caller wrote' ],
 );
 
