@@ -116,7 +116,7 @@ write_definition(void *arg)
 		if (!tle->resjunk && name != NULL)
 			tle->resname = name;
 	}
-	text->sql = pg_get_querydef(query, true);
+	text	  ->sql = pg_get_querydef(query, true);
 }
 
 /*
@@ -126,7 +126,7 @@ write_definition(void *arg)
 Datum
 kpi_view_definition(PG_FUNCTION_ARGS)
 {
-	ViewText	text = {PG_GETARG_OID(0), NULL};
+	ViewText text = {PG_GETARG_OID(0), NULL};
 
 	kpi_peek(write_definition, &text);
 	if (text.sql == NULL)

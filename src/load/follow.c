@@ -53,10 +53,11 @@ follow_alter_table(CollectedCommand *command, List *relids)
 		Oid			other = subcmd->address.objectId;
 
 		/*
-		 * PostgreSQL does not tell which partition it was, so its name is looked
-		 * up again.  The command still has it locked, so it has that name; should
-		 * another table of it have come first in the search path meanwhile, the
-		 * worst is that the triggers of that one are put right, if the user owns it.
+		 * PostgreSQL does not tell which partition it was, so its name is
+		 * looked up again.  The command still has it locked, so it has that
+		 * name; should another table of it have come first in the search path
+		 * meanwhile, the worst is that the triggers of that one are put
+		 * right, if the user owns it.
 		 */
 		if (alter->def != NULL && IsA(alter->def, PartitionCmd))
 			other = RangeVarGetRelid(((PartitionCmd *) alter->def)->name, NoLock, true);

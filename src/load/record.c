@@ -97,7 +97,7 @@ typedef struct Touched
 	int64		first;			/* as the time column's type counts */
 	int64		last;
 	int			open;			/* keys whose members are still few */
-	TouchedKeys  *members;		/* one for each key */
+	TouchedKeys *members;		/* one for each key */
 } Touched;
 
 /*
@@ -351,7 +351,7 @@ note_rows(Touched *touched, Tuplestorestate *rows, TupleTableSlot *slot)
 		}
 		for (int i = 0; i < table->nkeys && touched->open > 0; i++)
 		{
-			TouchedKeys  *set = &touched->members[i];
+			TouchedKeys *set = &touched->members[i];
 
 			if (!set->too_many)
 			{
@@ -433,7 +433,7 @@ write_members(void *arg)
 			push_members(&state, &table->keys[i], &text->touched->members[i]);
 	}
 	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	text->members = JsonbValueToJsonb(object);
+	text	  ->members = JsonbValueToJsonb(object);
 }
 
 /*

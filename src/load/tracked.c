@@ -251,7 +251,11 @@ kpi_tracked_table(Oid relid)
 	cached->table = table;
 	if (table != NULL)
 		MemoryContextSetParent(table->context, CacheMemoryContext);
-	/* what arrived meanwhile may have changed it: then it serves this call only */
+
+	/*
+	 * what arrived meanwhile may have changed it: then it serves this call
+	 * only
+	 */
 	cached->valid = changes == cached->changes;
 	return table;
 }

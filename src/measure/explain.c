@@ -208,7 +208,7 @@ write_query(void *arg)
 {
 	QueryText  *text = arg;
 
-	text->sql = pg_get_querydef(text->query, true);
+	text	  ->sql = pg_get_querydef(text->query, true);
 }
 
 /*
@@ -219,7 +219,7 @@ kpi_explain_measure(PG_FUNCTION_ARGS)
 {
 	char	   *sql = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	ErrorContextCallback callback;
-	QueryText	text = {NULL, NULL};
+	QueryText text = {NULL, NULL};
 	List	   *parsed;
 	List	   *queries;
 	Query	   *query;
@@ -253,7 +253,8 @@ kpi_explain_measure(PG_FUNCTION_ARGS)
 	kpi_rewrite_statement(query, &rewrite);
 	(void) simplify_walker((Node *) query, NULL);
 
-	text.query = query;
+	text.		query = query;
+
 	kpi_in_plain_text(NULL, write_query, &text);
 	PG_RETURN_TEXT_P(cstring_to_text(text.sql));
 }

@@ -583,8 +583,8 @@ flatten_aggregate(DefinitionLoad *load, MetricDefinition *result, Query *query, 
 	result->expr = flatten_mutator(expr, &context);
 
 	/*
-	 * Whoever defined this answers for what it reads, in any metric view.  What
-	 * reads no column, as count(*), takes a privilege on one, whichever.
+	 * Whoever defined this answers for what it reads, in any metric view.
+	 * What reads no column, as count(*), takes a privilege on one, whichever.
 	 */
 	add_read(result, rte->relid, kpi_compat_check_as_user(query, rte), context.columns);
 }

@@ -463,7 +463,8 @@ min_group_rows(Oid relid)
 typedef struct Redefinition
 {
 	Oid			relid;
-	const char *sql;			/* the new definition; NULL: the one that it has */
+	const char *sql;			/* the new definition; NULL: the one that it
+								 * has */
 	int			old_min_rows;
 	int			min_rows;
 } Redefinition;
@@ -530,7 +531,10 @@ redefine(Oid relid, const char *definition, int new_min_rows)
 {
 	Redefinition redefinition = {relid, definition};
 
-	/* who is about to publish or change the metric goes first, and is then seen */
+	/*
+	 * who is about to publish or change the metric goes first, and is then
+	 * seen
+	 */
 	LockRelationOid(relid, AccessExclusiveLock);
 
 	redefinition.old_min_rows = min_group_rows(relid);

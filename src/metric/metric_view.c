@@ -4,9 +4,8 @@
  *
  * A metric view is a view over one relation whose columns are dimensions
  * (expressions over the relation) and measures (markers that name a metric).
- * It is put together as a query tree, so that each dimension is parsed alone
- * and by the caller's search_path, and then made by a CREATE VIEW statement
- * deparsed from that tree with every name qualified, as pg_dump would write it.
+ * It is put together as a draft (draft.c), and made by a CREATE VIEW statement
+ * written from that.
  *
  * src/metric/metric_view.c
  */
@@ -52,6 +51,7 @@
 #include "errors.h"
 #include "metric/belongings.h"
 #include "metric/definition.h"
+#include "metric/draft.h"
 #include "metric/metric.h"
 #include "scope/scope.h"
 
@@ -61,17 +61,6 @@ PG_FUNCTION_INFO_V1(kpi_drop_metric_view);
 PG_FUNCTION_INFO_V1(kpi_metric_view_columns);
 PG_FUNCTION_INFO_V1(kpi_metric_view_source);
 PG_FUNCTION_INFO_V1(kpi_write_comment);
-
-/* A metric view while it is put together */
-typedef struct Draft
-{
-	const char *name;			/* quoted, for messages */
-	Query	   *query;			/* NULL until the source is known */
-	int			source_rti;
-	Oid			source;
-	char	   *select;			/* the same as SQL */
-	Oid			relid;			/* of the view, where it is there */
-} Draft;
 
 /* The metadata of a metric view, where the two functions have it */
 typedef struct Metadata
@@ -83,283 +72,6 @@ typedef struct Metadata
 	char	   *time_dimension; /* a column; "" for none, NULL to leave */
 	char	   *owner;
 } Metadata;
-
-/*
- * Raise the error for an element of an array argument that is not what it
- * should be.
- */
-static void
-report_invalid(const char *text, const char *what, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_SYNTAX_ERROR),
-			 errmsg("invalid %s \"%s\"", what, text),
-			 errhint("%s", hint)));
-}
-
-/*
- * Parse "expression [AS name]", and nothing else, into one target.
- */
-static ResTarget *
-parse_target(const char *text, const char *what, const char *hint)
-{
-	char	   *sql = psprintf("SELECT %s", text);
-	ErrorContextCallback callback;
-	List	   *parsed;
-	SelectStmt *select;
-	SelectStmt	rest;
-	SelectStmt *empty = makeNode(SelectStmt);
-
-	kpi_push_query(&callback, sql);
-	parsed = pg_parse_query(sql);
-	kpi_pop_query();
-
-	select = (SelectStmt *) (parsed ? linitial_node(RawStmt, parsed)->stmt : NULL);
-	if (list_length(parsed) != 1 || !IsA(select, SelectStmt) ||
-		list_length(select->targetList) != 1)
-		report_invalid(text, what, hint);
-
-	/* with its target taken away, nothing may be left of the statement */
-	rest = *select;
-	rest.targetList = NIL;
-	empty->limitOption = rest.limitOption;
-	if (!equal(&rest, empty))
-		report_invalid(text, what, hint);
-	return linitial_node(ResTarget, select->targetList);
-}
-
-/*
- * Parse "old AS new" or "metric [AS name]" into a name and an alias, which is
- * NULL where there is none.
- */
-static List *
-parse_alias(const char *text, const char *what, char **alias)
-{
-	const char *hint = "Write a name, or \"name AS name\".";
-	ResTarget  *target = parse_target(text, what, hint);
-	ListCell   *lc;
-
-	*alias = target->name;
-	if (!IsA(target->val, ColumnRef) || target->indirection != NIL)
-		report_invalid(text, what, hint);
-	foreach(lc, ((ColumnRef *) target->val)->fields)
-	{
-		if (!IsA(lfirst(lc), String))
-			report_invalid(text, what, hint);
-	}
-	return ((ColumnRef *) target->val)->fields;
-}
-
-/*
- * Does a draft have a column of this name?
- */
-static TargetEntry *
-find_column(Draft *draft, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, draft->query->targetList)
-	{
-		TargetEntry *tle = lfirst_node(TargetEntry, lc);
-
-		if (strcmp(tle->resname, name) == 0)
-			return tle;
-	}
-	return NULL;
-}
-
-/*
- * Append a column to a draft.
- */
-static void
-append_column(Draft *draft, Expr *expr, char *name)
-{
-	if (find_column(draft, name) != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_COLUMN),
-				 errmsg("column \"%s\" of metric view %s is specified more than once",
-						name, draft->name)));
-	draft->query->targetList =
-		lappend(draft->query->targetList,
-				makeTargetEntry(expr, list_length(draft->query->targetList) + 1,
-								name, false));
-}
-
-/*
- * Analyze a SELECT from the source of a draft.
- */
-static Query *
-analyze_over_source(Draft *draft, const char *targets)
-{
-	char	   *sql = psprintf("SELECT %s\nFROM %s", targets,
-							   kpi_relation_name(draft->source));
-	ErrorContextCallback callback;
-	Query	   *query;
-
-	kpi_push_query(&callback, sql);
-	query = parse_analyze_fixedparams(kpi_parse_select(sql, "a dimension"), sql,
-									  NULL, 0, NULL);
-	kpi_pop_query();
-	return query;
-}
-
-/*
- * Add one dimension, a column or expression of the source.
- */
-static void
-add_dimension(Draft *draft, const char *text)
-{
-	ResTarget  *target = parse_target(text, "dimension",
-									  "Write a column, or \"expression AS name\".");
-	Query	   *query = analyze_over_source(draft, text);
-	TargetEntry *tle = linitial_node(TargetEntry, query->targetList);
-	const char *problem = NULL;
-
-	if (list_length(query->targetList) != 1)
-		problem = "stands for several columns";
-	else if (target->name == NULL && !IsA(target->val, ColumnRef))
-		problem = "has no name";
-	else if (query->hasAggs)
-		problem = "is an aggregate";
-	else if (query->hasWindowFuncs)
-		problem = "is a window function";
-	else if (query->hasTargetSRFs)
-		problem = "returns a set";
-	else if (query->hasSubLinks)
-		problem = "has a subquery";
-	else if (contain_volatile_functions((Node *) tle->expr))
-		problem = "is volatile";
-	else if (kpi_reads_no_plain_column((Node *) tle->expr, NULL))
-		problem = "reads a whole row or a system column";
-	else if (kpi_holds_marker((Node *) tle->expr, NULL))
-		problem = "is a measure";
-	if (problem != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
-				 errmsg("dimension \"%s\" %s", text, problem),
-				 errhint("A dimension is a column of the source, or \"expression AS name\" over its columns.")));
-
-	kpi_compat_check_permissions(query);
-	ChangeVarNodes((Node *) tle->expr, 1, draft->source_rti, 0);
-	append_column(draft, tle->expr, tle->resname);
-}
-
-/*
- * May the current user read a metric, and all that it reads of its source?
- */
-static void
-check_metric_privileges(Draft *draft, MetricDefinition *definition)
-{
-	Oid			metric = definition->metric;
-	Query	   *query;
-	Bitmapset  *columns = NULL;
-	int			bit = -1;
-
-	if (pg_class_aclcheck(metric, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
-		pg_attribute_aclcheck(metric, 1, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_VIEW, kpi_relation_name(metric));
-
-	query = analyze_over_source(draft, "1");
-	pull_varattnos(definition->expr, 1, &columns);
-	while ((bit = bms_next_member(columns, bit)) >= 0)
-		kpi_compat_select_column(query, linitial(query->rtable),
-								 bit + FirstLowInvalidHeapAttributeNumber);
-	kpi_compat_check_permissions(query);
-}
-
-/*
- * The expression of a measure column: the marker that names the metric, in a
- * cast where the metric's type has a modifier.
- */
-static Expr *
-make_marker(Oid metric)
-{
-	Oid			type;
-	int32		typmod;
-	Oid			collation;
-	Node	   *marker;
-
-	get_atttypetypmodcoll(metric, 1, &type, &typmod, &collation);
-	marker = (Node *) makeFuncExpr(kpi_require_objects()->marker, type,
-								   list_make2(makeConst(REGCLASSOID, -1, InvalidOid,
-														sizeof(Oid), ObjectIdGetDatum(metric),
-														false, true),
-											  makeNullConst(type, -1, collation)),
-								   collation, collation, COERCE_EXPLICIT_CALL);
-	if (typmod >= 0)
-		marker = coerce_to_target_type(NULL, marker, type, type, typmod,
-									   COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1);
-	return (Expr *) marker;
-}
-
-/*
- * Add one measure, "schema.metric [AS name]".  The first one tells the draft
- * its source.
- */
-static void
-add_metric(Draft *draft, const char *text)
-{
-	char	   *alias;
-	List	   *names = parse_alias(text, "metric", &alias);
-	Oid			metric = RangeVarGetRelid(makeRangeVarFromNameList(names),
-										  AccessShareLock, false);
-	MetricDefinition *definition;
-
-	kpi_require_metric(metric);
-	definition = kpi_load_definition(metric);
-	if (!OidIsValid(definition->source))
-		ereport(ERROR,
-				(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
-				 errmsg("metric %s has components over several sources",
-						kpi_relation_name(metric)),
-				 errdetail("A metric view publishes metrics of one source.")));
-	if (draft->query == NULL)
-	{
-		draft->source = definition->source;
-		draft->query = analyze_over_source(draft, "1");
-		draft->query->targetList = NIL;
-		draft->source_rti = 1;
-	}
-	else if (definition->source != draft->source)
-		ereport(ERROR,
-				(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
-				 errmsg("metric %s has source %s, not %s", kpi_relation_name(metric),
-						kpi_relation_name(definition->source),
-						kpi_relation_name(draft->source)),
-				 errdetail("A metric view publishes metrics of one source."),
-				 errhint("Create a view that joins the sources and define the metrics on it, or publish the metric in a metric view of its own.")));
-
-	check_metric_privileges(draft, definition);
-	append_column(draft, make_marker(metric), alias ? alias : get_rel_name(metric));
-}
-
-/*
- * Put the dimensions, which were added after the first "nmetrics" columns,
- * before them.
- */
-static void
-put_dimensions_first(Draft *draft, int nmetrics)
-{
-	List	   *dimensions = list_copy_tail(draft->query->targetList, nmetrics);
-	List	   *metrics = list_truncate(draft->query->targetList, nmetrics);
-	ListCell   *lc;
-	int			resno = 0;
-
-	draft->query->targetList = list_concat(dimensions, metrics);
-	foreach(lc, draft->query->targetList)
-		lfirst_node(TargetEntry, lc)->resno = ++resno;
-}
-
-/*
- * Errand: write the SELECT that a draft describes, with every name qualified.
- */
-static void
-write_select(void *arg)
-{
-	Draft	   *draft = arg;
-
-	draft->select = pg_get_querydef(draft->query, true);
-}
 
 /*
  * The options of a view as CREATE VIEW reads them, with a blank behind.
@@ -533,13 +245,13 @@ kpi_create_metric_view(PG_FUNCTION_ARGS)
 				 errmsg("metric view %s has no metrics", draft.name),
 				 errhint("Name at least one metric; it tells the source of the view.")));
 	foreach(lc, metrics)
-		add_metric(&draft, lfirst(lc));
+		kpi_draft_metric(&draft, lfirst(lc));
 	nmetrics = list_length(draft.query->targetList);
 	foreach(lc, kpi_text_list(fcinfo, 1, "dimensions"))
-		add_dimension(&draft, lfirst(lc));
-	put_dimensions_first(&draft, nmetrics);
+		kpi_draft_dimension(&draft, lfirst(lc));
+	kpi_draft_dimensions_first(&draft, nmetrics);
 
-	kpi_in_plain_text("pg_catalog", write_select, &draft);
+	kpi_in_plain_text("pg_catalog", kpi_write_draft, &draft);
 	kpi_in_plain_text("pg_catalog", make_new_view, &draft);
 	relid = get_relname_relid(name->relname, namespace);
 	kpi_refuse_temporary(relid, "metric view");
@@ -573,53 +285,6 @@ require_metric_view(Oid relid)
 				 errhint("Create it with kpi.create_metric_view().")));
 	kpi_check_owner(relid);
 	return view;
-}
-
-/*
- * Take a column out of a draft.
- */
-static void
-drop_column(Draft *draft, const char *name, bool is_measure)
-{
-	TargetEntry *tle = find_column(draft, name);
-	ListCell   *lc;
-	int			resno = 0;
-	Oid			metric;
-
-	if (tle == NULL || kpi_is_marker((Node *) tle->expr, &metric) != is_measure)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("metric view %s has no %s \"%s\"", draft->name,
-						is_measure ? "measure" : "dimension", name)));
-	draft->query->targetList = list_delete_ptr(draft->query->targetList, tle);
-	foreach(lc, draft->query->targetList)
-		lfirst_node(TargetEntry, lc)->resno = ++resno;
-}
-
-/*
- * The name of a column of a metric view that publishes a metric: the metric's
- * own name may be given for it, too.
- */
-static const char *
-measure_column(Draft *draft, const char *text)
-{
-	char	   *alias;
-	List	   *names = parse_alias(text, "metric", &alias);
-	Oid			wanted;
-	Oid			metric;
-	ListCell   *lc;
-
-	if (list_length(names) == 1)
-		return strVal(linitial(names));
-	wanted = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
-	foreach(lc, draft->query->targetList)
-	{
-		TargetEntry *tle = lfirst_node(TargetEntry, lc);
-
-		if (kpi_is_marker((Node *) tle->expr, &metric) && metric == wanted)
-			return tle->resname;
-	}
-	return text;
 }
 
 /*
@@ -785,7 +450,10 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 				 errmsg("the name of a metric view must not be null")));
 	relid = PG_GETARG_OID(0);
 
-	/* who changes the view at the same time goes first, and is then seen below */
+	/*
+	 * who changes the view at the same time goes first, and is then seen
+	 * below
+	 */
 	if (get_rel_name(relid) != NULL)
 	{
 		kpi_check_owner(relid);
@@ -797,10 +465,10 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 	foreach(lc, renames)
 	{
 		char	   *new_name;
-		List	   *names = parse_alias(lfirst(lc), "renaming", &new_name);
+		List	   *names = kpi_parse_alias(lfirst(lc), "renaming", &new_name);
 
 		if (new_name == NULL || list_length(names) != 1)
-			report_invalid(lfirst(lc), "renaming", "Write \"old AS new\".");
+			kpi_report_invalid(lfirst(lc), "renaming", "Write \"old AS new\".");
 		kpi_run_utility(psprintf("ALTER VIEW %s RENAME COLUMN %s TO %s",
 								 kpi_relation_name(relid),
 								 quote_identifier(strVal(linitial(names))),
@@ -823,21 +491,21 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 	}
 
 	foreach(lc, drop_metrics)
-		drop_column(&draft, measure_column(&draft, lfirst(lc)), true);
+		kpi_draft_drop(&draft, kpi_draft_measure(&draft, lfirst(lc)), true);
 	foreach(lc, drop_dimensions)
 	{
 		char	   *alias;
-		List	   *names = parse_alias(lfirst(lc), "dimension", &alias);
+		List	   *names = kpi_parse_alias(lfirst(lc), "dimension", &alias);
 		char	   *name = strVal(llast(names));
 
-		drop_column(&draft, name, false);
+		kpi_draft_drop(&draft, name, false);
 		if (metadata.time_dimension == NULL && strcmp(name, time_dimension) == 0)
 			time_dimension = "";
 	}
 	foreach(lc, add_dimensions)
-		add_dimension(&draft, lfirst(lc));
+		kpi_draft_dimension(&draft, lfirst(lc));
 	foreach(lc, add_metrics)
-		add_metric(&draft, lfirst(lc));
+		kpi_draft_metric(&draft, lfirst(lc));
 
 	if (drop_metrics != NIL || drop_dimensions != NIL)
 	{
@@ -854,10 +522,11 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 	}
 
 	/*
-	 * What the view has by now is its owner's, and parsing it may call functions
-	 * that a literal in it names: so that is done on behalf of the owner (S7).
+	 * What the view has by now is its owner's, and parsing it may call
+	 * functions that a literal in it names: so that is done on behalf of the
+	 * owner (S7).
 	 */
-	kpi_in_plain_text("pg_catalog", write_select, &draft);
+	kpi_in_plain_text("pg_catalog", kpi_write_draft, &draft);
 	if (drop_metrics != NIL || drop_dimensions != NIL)
 		kpi_on_behalf_of(kpi_relation_owner(relid), make_view_again, &draft);
 	else if (add_metrics != NIL || add_dimensions != NIL)

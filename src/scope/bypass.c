@@ -52,7 +52,8 @@ typedef struct BypassStep
 {
 	Reading		reading;
 	struct BypassStep *before;	/* the view that reads it, or NULL */
-	bool		held;			/* does a materialized view hold what it gives? */
+	bool		held;			/* does a materialized view hold what it
+								 * gives? */
 	bool		too_deep;		/* is it a view that cannot be looked through? */
 } BypassStep;
 

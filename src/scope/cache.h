@@ -23,7 +23,8 @@ typedef struct Scope
 {
 	char	   *dimension;
 	Oid			type;			/* of the keys */
-	List	   *steps;			/* of ScopeStep *, by time; none: nothing is seen */
+	List	   *steps;			/* of ScopeStep *, by time; none: nothing is
+								 * seen */
 	List	   *relations;		/* OIDs: what it was computed from */
 	bool		fleeting;		/* may it change without a word to us? */
 	MemoryContext context;

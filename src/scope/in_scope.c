@@ -140,7 +140,8 @@ typedef struct ScopeAnswer
 	Oid			user;
 	char	   *dimension;
 	uint64		generation;
-	TimestampTz statement;		/* start of the one that a fleeting scope is for, or 0 */
+	TimestampTz statement;		/* start of the one that a fleeting scope is
+								 * for, or 0 */
 	Oid			type;
 	List	   *steps;			/* of AnswerStep * */
 } ScopeAnswer;
@@ -313,7 +314,7 @@ static char *
 comparable_text(char *text, Oid type)
 {
 	if (type == BPCHAROID)
-		text[bpchartruelen(text, strlen(text))] = '\0';
+		text[		bpchartruelen(text, strlen(text))] = '\0';
 	return text;
 }
 
@@ -324,7 +325,7 @@ comparable_text(char *text, Oid type)
 static bool
 is_number(const char *text, Oid type)
 {
-	const char *digits = text + (*text == '-');
+	const char *digits = text +(*text == '-');
 	size_t		length = strlen(digits);
 	size_t		most = type == INT2OID ? 4 : type == INT4OID ? 9 : type == INT8OID ? 18 :
 	type == NUMERICOID ? 100 : 0;
@@ -344,6 +345,7 @@ holds_text(ScopeAnswer *answer, AnswerStep *step, char *text)
 	Oid			ioparam;
 
 	text = comparable_text(text, answer->type);
+
 	if (bsearch(&text, step->texts, step->step.keys->count, sizeof(char *),
 				compare_texts) != NULL)
 		return true;

@@ -42,7 +42,8 @@ typedef struct Gap
 	char	   *dimension;
 	char	   *column;
 	bool		writes;
-	Oid			parent;			/* that does not obey, or InvalidOid: it does not itself */
+	Oid			parent;			/* that does not obey, or InvalidOid: it does
+								 * not itself */
 } Gap;
 
 /*

@@ -23,7 +23,8 @@ typedef struct Dimension
 	List	   *levels;			/* names in the view, the same order */
 	List	   *types;			/* OIDs of them; domains' base types */
 	char	   *problem;		/* why it cannot be used, or NULL */
-	bool		is_unsafe;		/* does that make whoever it scopes see nothing? */
+	bool		is_unsafe;		/* does that make whoever it scopes see
+								 * nothing? */
 } Dimension;
 
 /* Levels of kpi.scope_grant: columns of the dimension's view, and */

@@ -1,0 +1,33 @@
+/*
+ * draft.h
+ *		Metric views while they are put together.
+ *
+ * src/metric/draft.h
+ */
+#ifndef KPI_METRIC_DRAFT_H
+#define KPI_METRIC_DRAFT_H
+
+#include "nodes/parsenodes.h"
+
+/* A metric view while it is put together */
+typedef struct Draft
+{
+	const char *name;			/* quoted, for messages */
+	Query	   *query;			/* NULL until the source is known */
+	int			source_rti;
+	Oid			source;
+	char	   *select;			/* the same as SQL */
+	Oid			relid;			/* of the view, where it is there */
+} Draft;
+
+extern void kpi_report_invalid(const char *text, const char *what, const char *hint);
+extern List *kpi_parse_alias(const char *text, const char *what, char **alias);
+
+extern void kpi_draft_dimension(Draft *draft, const char *text);
+extern void kpi_draft_metric(Draft *draft, const char *text);
+extern void kpi_draft_dimensions_first(Draft *draft, int nmetrics);
+extern void kpi_draft_drop(Draft *draft, const char *name, bool is_measure);
+extern const char *kpi_draft_measure(Draft *draft, const char *text);
+extern void kpi_write_draft(void *draft);
+
+#endif							/* KPI_METRIC_DRAFT_H */
