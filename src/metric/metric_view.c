@@ -426,6 +426,92 @@ time_dimension_name(Oid relid)
 }
 
 /*
+ * Rename columns, "old AS new".
+ */
+static void
+rename_columns(Oid relid, List *renames)
+{
+	ListCell   *lc;
+
+	foreach(lc, renames)
+	{
+		char	   *new_name;
+		List	   *names = kpi_parse_alias(lfirst(lc), "renaming", &new_name);
+
+		if (new_name == NULL || list_length(names) != 1)
+			kpi_report_invalid(lfirst(lc), "renaming", "Write \"old AS new\".");
+		kpi_run_utility(psprintf("ALTER VIEW %s RENAME COLUMN %s TO %s",
+								 kpi_relation_name(relid),
+								 quote_identifier(strVal(linitial(names))),
+								 quote_identifier(new_name)));
+	}
+}
+
+/*
+ * The draft of a metric view as it is, with its columns as they are called now.
+ */
+static Draft
+draft_of_view(Oid relid, MetricViewQuery *view)
+{
+	Draft		draft = {0};
+	ListCell   *lc;
+
+	draft.name = kpi_relation_name(relid);
+	draft.query = view->query;
+	draft.source = view->source;
+	draft.source_rti = view->source_rti;
+	draft.relid = relid;
+	foreach(lc, draft.query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		tle->resname = get_attname(relid, tle->resno, false);
+	}
+	return draft;
+}
+
+/*
+ * Take dimensions out of a draft.  Is the given column among them?
+ */
+static bool
+drop_dimensions(Draft *draft, List *dimensions, const char *column)
+{
+	bool		result = false;
+	ListCell   *lc;
+
+	foreach(lc, dimensions)
+	{
+		char	   *alias;
+		char	   *name = strVal(llast(kpi_parse_alias(lfirst(lc), "dimension", &alias)));
+
+		kpi_draft_drop(draft, name, false);
+		result |= strcmp(name, column) == 0;
+	}
+	return result;
+}
+
+/*
+ * A metric view without a measure is none.
+ */
+static void
+check_has_measure(Draft *draft)
+{
+	ListCell   *lc;
+
+	foreach(lc, draft->query->targetList)
+	{
+		Oid			metric;
+
+		if (kpi_is_marker((Node *) lfirst_node(TargetEntry, lc)->expr, &metric))
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("metric view %s would have no measure left", draft->name),
+			 errhint("Drop it with kpi.drop_metric_view().")));
+}
+
+/*
  * kpi.alter_metric_view(name, add_metrics, drop_metrics, add_dimensions,
  * drop_dimensions, rename, label, description, time_dimension, owner, tags)
  */
@@ -439,10 +525,9 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 	List	   *add_metrics = kpi_text_list(fcinfo, 1, "add_metrics");
 	List	   *drop_metrics = kpi_text_list(fcinfo, 2, "drop_metrics");
 	List	   *add_dimensions = kpi_text_list(fcinfo, 3, "add_dimensions");
-	List	   *drop_dimensions = kpi_text_list(fcinfo, 4, "drop_dimensions");
-	List	   *renames = kpi_text_list(fcinfo, 5, "rename");
-	ListCell   *lc;
+	List	   *dropped = kpi_text_list(fcinfo, 4, "drop_dimensions");
 	char	   *time_dimension;
+	ListCell   *lc;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -462,64 +547,20 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 	view = require_metric_view(relid);
 	metadata = metadata_arguments(fcinfo, 6);
 
-	foreach(lc, renames)
-	{
-		char	   *new_name;
-		List	   *names = kpi_parse_alias(lfirst(lc), "renaming", &new_name);
-
-		if (new_name == NULL || list_length(names) != 1)
-			kpi_report_invalid(lfirst(lc), "renaming", "Write \"old AS new\".");
-		kpi_run_utility(psprintf("ALTER VIEW %s RENAME COLUMN %s TO %s",
-								 kpi_relation_name(relid),
-								 quote_identifier(strVal(linitial(names))),
-								 quote_identifier(new_name)));
-	}
+	rename_columns(relid, kpi_text_list(fcinfo, 5, "rename"));
 	time_dimension = metadata.time_dimension;
 	if (time_dimension == NULL)
 		time_dimension = time_dimension_name(relid);
-
-	draft.name = kpi_relation_name(relid);
-	draft.query = view.query;
-	draft.source = view.source;
-	draft.source_rti = view.source_rti;
-	draft.relid = relid;
-	foreach(lc, draft.query->targetList)
-	{
-		TargetEntry *tle = lfirst_node(TargetEntry, lc);
-
-		tle->resname = get_attname(relid, tle->resno, false);
-	}
-
+	draft = draft_of_view(relid, &view);
 	foreach(lc, drop_metrics)
 		kpi_draft_drop(&draft, kpi_draft_measure(&draft, lfirst(lc)), true);
-	foreach(lc, drop_dimensions)
-	{
-		char	   *alias;
-		List	   *names = kpi_parse_alias(lfirst(lc), "dimension", &alias);
-		char	   *name = strVal(llast(names));
-
-		kpi_draft_drop(&draft, name, false);
-		if (metadata.time_dimension == NULL && strcmp(name, time_dimension) == 0)
-			time_dimension = "";
-	}
+	if (drop_dimensions(&draft, dropped, time_dimension) && metadata.time_dimension == NULL)
+		time_dimension = "";
 	foreach(lc, add_dimensions)
 		kpi_draft_dimension(&draft, lfirst(lc));
 	foreach(lc, add_metrics)
 		kpi_draft_metric(&draft, lfirst(lc));
-
-	if (drop_metrics != NIL || drop_dimensions != NIL)
-	{
-		bool		has_measure = false;
-		Oid			metric;
-
-		foreach(lc, draft.query->targetList)
-			has_measure |= kpi_is_marker((Node *) lfirst_node(TargetEntry, lc)->expr, &metric);
-		if (!has_measure)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("metric view %s would have no measure left", draft.name),
-					 errhint("Drop it with kpi.drop_metric_view().")));
-	}
+	check_has_measure(&draft);
 
 	/*
 	 * What the view has by now is its owner's, and parsing it may call
@@ -527,14 +568,13 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 	 * owner (S7).
 	 */
 	kpi_in_plain_text("pg_catalog", kpi_write_draft, &draft);
-	if (drop_metrics != NIL || drop_dimensions != NIL)
+	if (drop_metrics != NIL || dropped != NIL)
 		kpi_on_behalf_of(kpi_relation_owner(relid), make_view_again, &draft);
 	else if (add_metrics != NIL || add_dimensions != NIL)
 		kpi_on_behalf_of(kpi_relation_owner(relid), widen_view, &draft);
-	relid = draft.relid;
 
-	write_metadata(relid, &metadata, find_time_dimension(relid, time_dimension));
-	PG_RETURN_OID(relid);
+	write_metadata(draft.relid, &metadata, find_time_dimension(draft.relid, time_dimension));
+	PG_RETURN_OID(draft.relid);
 }
 
 /*
