@@ -721,11 +721,12 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT metric_view, c.attnum,
 		   CASE WHEN c.metric IS NOT NULL THEN kpi.metric_comment(c.metric, true)
-				ELSE col_description(kpi.metric_view_source(metric_view), c.source_column) END
-	  FROM kpi.metric_view_columns(metric_view) c
+				ELSE col_description(s.source, c.source_column) END
+	  FROM (SELECT kpi.metric_view_source(metric_view)::oid AS source OFFSET 0) s
+	 CROSS JOIN LATERAL kpi.metric_view_columns(metric_view) c
 	 WHERE c.metric IS NOT NULL
 		OR (col_description(metric_view, c.attnum) IS NULL
-			AND col_description(kpi.metric_view_source(metric_view), c.source_column) IS NOT NULL);
+			AND col_description(s.source, c.source_column) IS NOT NULL);
 END;
 REVOKE ALL ON FUNCTION kpi.metric_view_comments(regclass, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.metric_view_comments(regclass, boolean) IS
