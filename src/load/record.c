@@ -26,6 +26,7 @@
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "rewrite/rewriteHandler.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -189,35 +190,85 @@ check_log(Relation log)
 				 errhint("Columns may be added to it, but none of its own may be changed or dropped.")));
 }
 
+/* A row on its way into the record */
+typedef struct LogInsertion
+{
+	Relation	log;
+	EState	   *estate;
+	ResultRelInfo *target;
+	TupleTableSlot *slot;		/* with the columns that we know */
+}			LogInsertion;
+
 /*
- * Put a row into the record, other columns being NULL.
+ * Errand: give the columns that a DBA added their defaults, and put the row in.
+ */
+static void
+insert_row(void *arg)
+{
+	LogInsertion *insertion = arg;
+	TupleTableSlot *slot = insertion->slot;
+
+	for (int i = LOG_COLUMNS; i < slot->tts_tupleDescriptor->natts; i++)
+	{
+		Node	   *value = TupleDescAttr(slot->tts_tupleDescriptor, i)->attisdropped ?
+		NULL : build_column_default(insertion->log, i + 1);
+
+		slot->tts_isnull[i] = true;
+		if (value != NULL)
+			slot->tts_values[i] =
+				ExecEvalExpr(ExecPrepareExpr((Expr *) value, insertion->estate),
+							 GetPerTupleExprContext(insertion->estate),
+							 &slot->tts_isnull[i]);
+	}
+	ExecStoreVirtualTuple(slot);
+	ExecSimpleRelationInsert(insertion->target, insertion->estate, slot);
+}
+
+/*
+ * Has a DBA added anything that is to be computed for a row?
+ */
+static bool
+is_extended(LogInsertion * insertion)
+{
+	ResultRelInfo *target = insertion->target;
+
+	for (int i = 0; i < target->ri_NumIndices; i++)
+	{
+		if (target->ri_IndexRelationInfo[i]->ii_Expressions != NIL ||
+			target->ri_IndexRelationInfo[i]->ii_Predicate != NIL)
+			return true;
+	}
+	return RelationGetDescr(insertion->log)->natts > LOG_COLUMNS ||
+		RelationGetDescr(insertion->log)->constr->num_check > 0;
+}
+
+/*
+ * Put a row into the record.  What a DBA added to it is computed on behalf of the
+ * record's owner, not by whoever happens to write to the tracked table.
  */
 static void
 insert_change(Relation log, Datum *values, bool *nulls)
 {
-	EState	   *estate = CreateExecutorState();
-	ResultRelInfo *target = makeNode(ResultRelInfo);
-	TupleTableSlot *slot;
+	LogInsertion insertion = {log, CreateExecutorState(), makeNode(ResultRelInfo),
+	table_slot_create(log, NULL)};
 
 	check_log(log);
 
 	/* there is none in a utility command, but expressions and TOAST need one */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	InitResultRelInfo(target, log, 0, NULL, 0);
-	target->ri_TrigDesc = NULL;
-	ExecOpenIndices(target, false);
-	slot = table_slot_create(log, NULL);
-	ExecClearTuple(slot);
-	for (int i = 0; i < slot->tts_tupleDescriptor->natts; i++)
-	{
-		slot->tts_isnull[i] = i >= LOG_COLUMNS || nulls[i];
-		slot->tts_values[i] = slot->tts_isnull[i] ? (Datum) 0 : values[i];
-	}
-	ExecStoreVirtualTuple(slot);
-	ExecSimpleRelationInsert(target, estate, slot);
-	ExecDropSingleTupleTableSlot(slot);
-	ExecCloseIndices(target);
-	FreeExecutorState(estate);
+	InitResultRelInfo(insertion.target, log, 0, NULL, 0);
+	insertion.target->ri_TrigDesc = NULL;
+	ExecOpenIndices(insertion.target, false);
+	ExecClearTuple(insertion.slot);
+	memcpy(insertion.slot->tts_values, values, sizeof(Datum) * LOG_COLUMNS);
+	memcpy(insertion.slot->tts_isnull, nulls, sizeof(bool) * LOG_COLUMNS);
+	if (is_extended(&insertion))
+		kpi_on_behalf_of(kpi_relation_owner(RelationGetRelid(log)), insert_row, &insertion);
+	else
+		insert_row(&insertion);
+	ExecDropSingleTupleTableSlot(insertion.slot);
+	ExecCloseIndices(insertion.target);
+	FreeExecutorState(insertion.estate);
 	PopActiveSnapshot();
 }
 

@@ -340,12 +340,17 @@ kpi_find_member(MemberSet *set, Datum value, Oid loose_collation)
 }
 
 /*
- * A set as an array of its type.
+ * A set as an array of its type.  construct_array() leaves values in the array that
+ * it is given, in the current memory context, so it is given a copy.
  */
 ArrayType *
 kpi_member_array(MemberSet *set)
 {
-	return construct_array(set->values, set->count, set->type->type_id,
+	Size		size = mul_size(sizeof(Datum), set->count + 1);
+	Datum	   *values = palloc_extended(size, MCXT_ALLOC_HUGE);
+
+	memcpy(values, set->values, sizeof(Datum) * set->count);
+	return construct_array(values, set->count, set->type->type_id,
 						   set->type->typlen, set->type->typbyval, set->type->typalign);
 }
 
