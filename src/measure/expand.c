@@ -202,14 +202,14 @@ report_misuse(Origin *origin, Aggref *agg)
 }
 
 /*
- * Does an aggregate merely collect its input, or count it?  It may do so with
- * what a query below made of single rows, as clients do that fetch rows as JSON.
+ * Does an aggregate merely collect its input?  It may do so with what a query below
+ * made of single rows, as clients do that fetch rows as JSON.
  */
 static bool
 collects(Aggref *agg)
 {
 	static const char *const collectors[] = {"json_agg", "jsonb_agg", "array_agg",
-	"json_object_agg", "jsonb_object_agg", "xmlagg", "count"};
+	"json_object_agg", "jsonb_object_agg", "xmlagg", "string_agg"};
 	char	   *name;
 
 	if (agg->aggdistinct != NIL ||
@@ -223,7 +223,22 @@ collects(Aggref *agg)
 }
 
 /*
- * An aggregate that does not evaluate a measure must not read one anywhere.
+ * Does an aggregate count whole rows as they are?
+ */
+static bool
+counts_rows(Aggref *agg)
+{
+	Var		   *row;
+
+	if (agg->aggfnoid != F_COUNT_ANY || agg->aggdistinct != NIL)
+		return false;
+	row = (Var *) linitial_node(TargetEntry, agg->args)->expr;
+	return IsA(row, Var) && row->varattno == 0;
+}
+
+/*
+ * An aggregate that does not evaluate a measure must not read one anywhere, be it
+ * taken out of a whole row.
  */
 static void
 check_plain_aggregate(QueryLevel *level, Aggref *agg)
@@ -235,7 +250,7 @@ check_plain_aggregate(QueryLevel *level, Aggref *agg)
 		report_misuse(&origin, agg);
 	if (kpi_find_measure(level, (Node *) agg->aggdirectargs, &origin))
 		report_misuse(&origin, agg);
-	if (agg->aggdistinct != NIL &&
+	if (!collects(agg) && !counts_rows(agg) &&
 		kpi_find_measure_or_row(level, (Node *) agg->args, &origin))
 		report_misuse(&origin, agg);
 }
@@ -249,7 +264,7 @@ check_condition(QueryLevel *level, Node *condition)
 {
 	Origin		origin;
 
-	if (condition != NULL && kpi_find_measure(level, condition, &origin))
+	if (condition != NULL && kpi_find_measure_or_row(level, condition, &origin))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("measure \"%s\" cannot be in the condition of an aggregate", origin.name),

@@ -96,6 +96,7 @@ extern bool kpi_find_measure_or_row(QueryLevel *level, Node *node, Origin *origi
 extern bool kpi_find_output_measure(QueryLevel *level, AttrNumber attno,
 									Origin *origin);
 extern bool kpi_is_aggregated(Query *query);
+extern bool kpi_cuts_rows(Query *query);
 extern Var *kpi_export(Rewrite *rewrite, Origin *origin, Node *expr);
 extern Node *kpi_whole_row(Rewrite *rewrite, QueryLevel *level, Var *var);
 extern bool kpi_is_nullable(Query *query, int varno);
@@ -117,6 +118,9 @@ extern bool kpi_has_measures(Query *query);
 extern Node *kpi_rewrite_condition(Rewrite *rewrite, QueryLevel *level,
 								   Node *condition);
 extern void kpi_rewrite_statement(Query *query, Rewrite *rewrite);
+
+/* consume.c */
+extern void kpi_check_chosen_rows(Rewrite *rewrite, Query *query);
 
 /* explain_join.c */
 extern void kpi_relist_joins(Query *query);

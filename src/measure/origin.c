@@ -84,6 +84,15 @@ limits(Node *node, bool zero_is_none)
 }
 
 /*
+ * Does a query take only some of its rows?
+ */
+bool
+kpi_cuts_rows(Query *query)
+{
+	return limits(query->limitCount, false) || limits(query->limitOffset, true);
+}
+
+/*
  * What in a query keeps a measure from passing through it, or NULL.
  */
 static const char *

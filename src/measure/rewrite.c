@@ -486,6 +486,7 @@ kpi_rewrite_statement(Query *query, Rewrite *rewrite)
 	kpi_inline_functions(rewrite, query);
 	if (!kpi_has_measures(query))
 		return;
+	kpi_check_chosen_rows(rewrite, query);
 	rewrite_query(rewrite, query, NULL, true);
 	kpi_replace_markers(rewrite, 0);
 }
