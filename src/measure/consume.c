@@ -96,7 +96,8 @@ selected_dimensions(QueryLevel *level)
 			appendStringInfo(&names, "%s%s", count++ > 0 ? ", " : "",
 							 quote_identifier(tle->resname));
 	}
-	return count > 0 && count <= 4 ? names.data : "its dimensions";
+	return count > 0 && count <= 4 && !kpi_is_aggregated(level->query) ?
+		names.data : "its dimensions";
 }
 
 /*
