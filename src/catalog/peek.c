@@ -96,27 +96,38 @@ typedef struct ViewText
 } ViewText;
 
 /*
- * Errand: write the query of a view, with its columns as they are called now.
+ * The query of a view, with its columns as they are called now, or NULL where it
+ * cannot be told; within kpi_peek().
  */
-static void
-write_definition(void *arg)
+char *
+kpi_view_sql(Oid relid, bool pretty)
 {
-	ViewText   *text = arg;
 	bool		too_deep;
-	Query	   *query = kpi_stored_query(text->relid, &too_deep);
+	Query	   *query = kpi_stored_query(relid, &too_deep);
 	ListCell   *lc;
 
 	if (query == NULL || !kpi_peek_at_query(query))
-		return;
+		return NULL;
 	foreach(lc, query->targetList)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
-		char	   *name = get_attname(text->relid, tle->resno, true);
+		char	   *name = get_attname(relid, tle->resno, true);
 
 		if (!tle->resjunk && name != NULL)
 			tle->resname = name;
 	}
-	text	  ->sql = pg_get_querydef(query, true);
+	return pg_get_querydef(query, pretty);
+}
+
+/*
+ * Errand: write the query of a view.
+ */
+static void
+write_definition(void *arg)
+{
+	ViewText   *view = arg;
+
+	view->sql = kpi_view_sql(view->relid, true);
 }
 
 /*
@@ -126,10 +137,10 @@ write_definition(void *arg)
 Datum
 kpi_view_definition(PG_FUNCTION_ARGS)
 {
-	ViewText text = {PG_GETARG_OID(0), NULL};
+	ViewText	view = {PG_GETARG_OID(0), NULL};
 
-	kpi_peek(write_definition, &text);
-	if (text.sql == NULL)
+	kpi_peek(write_definition, &view);
+	if (view.sql == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(text.sql));
+	PG_RETURN_TEXT_P(cstring_to_text(view.sql));
 }

@@ -386,6 +386,7 @@ find_whole_row(Place *place, Node *node)
 		Query	   *query;
 		TargetEntry *tle;
 
+		kpi_spend(place->derivation, STEP_COST);
 		if (!IsA(var, Var))
 			return NULL;
 		*place = kpi_place_outside(place, var->varlevelsup);
@@ -418,6 +419,7 @@ kpi_find_sources(Node *node, Place *place)
 	if (node == NULL)
 		return false;
 	check_stack_depth();
+	kpi_spend(place->derivation, STEP_COST);
 
 	switch (nodeTag(node))
 	{
@@ -491,15 +493,19 @@ kpi_find_sources(Node *node, Place *place)
 }
 
 /*
- * One column of all arms of a set operation.
+ * One column of all arms of a set operation.  Operations are nested as deep as there
+ * are arms, and each of them asks for its arms.
  */
 void
 kpi_follow_set_column(Place *place, Node *arm, AttrNumber column)
 {
+	check_stack_depth();
 	if (IsA(arm, SetOperationStmt))
 	{
 		SetOperationStmt *operation = (SetOperationStmt *) arm;
 
+		if (!kpi_follow_once(place, operation, column))
+			return;
 		kpi_follow_set_column(place, operation->larg, column);
 		if (!kpi_takes_away(operation, operation->rarg))
 			kpi_follow_set_column(place, operation->rarg, column);
@@ -520,15 +526,19 @@ kpi_follow_set_column(Place *place, Node *arm, AttrNumber column)
 static const char *
 text_through(Place *place, TargetEntry *tle)
 {
-	char	   *inner;
+	const char *inner;
+	char	   *result;
 
-	if (IsA(tle->expr, Var) || place->text_is_whole)
+	if (IsA(tle->expr, Var) || place->text_is_whole ||
+		(place->text !=NULL && strlen(place->text) > MAX_TEXT_LENGTH))
 		return place->text;
 	inner = kpi_place_text(place->level, (Node *) tle->expr);
 	if (place->text == NULL || inner == NULL)
 		return inner;
-	return psprintf("%s FROM (SELECT %s AS %s)", place->text, inner,
-					quote_identifier(tle->resname));
+	result = psprintf("%s FROM (SELECT %s AS %s)", place->text, inner,
+					  quote_identifier(tle->resname));
+	kpi_spend(place->derivation, strlen(result));
+	return result;
 }
 
 /*
@@ -541,7 +551,7 @@ follow_output(Place *place, AttrNumber column)
 	Place		here = *place;
 	TargetEntry *tle;
 
-	if (!kpi_follow_once(place, column))
+	if (!kpi_follow_once(place, query, column))
 		return;
 	if (query->setOperations != NULL)
 	{
@@ -589,16 +599,18 @@ kpi_derive_from_query(Query *query, List *columns)
 }
 
 /*
- * The lineage of a column that its own table computes.
+ * The lineage of the columns that a table computes itself, each by an expression.
  */
 List *
-kpi_derive_from_expr(Oid relid, AttrNumber attnum, Node *expr)
+kpi_derive_from_exprs(Oid relid, List *columns, List *exprs)
 {
 	Derivation	derivation = {0};
 	Place		root = {0};
 	Place		place;
 	Query	   *query = makeNode(Query);
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	ListCell   *column;
+	ListCell   *expr;
 
 	rte->rtekind = RTE_RELATION;
 	rte->relid = relid;
@@ -611,8 +623,11 @@ kpi_derive_from_expr(Oid relid, AttrNumber attnum, Node *expr)
 
 	root.derivation = &derivation;
 	place = kpi_place_in_query(&root, query, NULL);
-	place.target_column = attnum;
-	place.text = kpi_place_text(place.level, expr);
-	(void) kpi_find_sources(expr, &place);
+	forboth(column, columns, expr, exprs)
+	{
+		place.target_column = lfirst_int(column);
+		place.text = kpi_place_text(place.level, lfirst(expr));
+		(void) kpi_find_sources(lfirst(expr), &place);
+	}
 	return derivation.edges;
 }

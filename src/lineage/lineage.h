@@ -26,15 +26,17 @@ typedef struct LineageEdge
 	AttrNumber	target_column;	/* 0: the rows of the target */
 	ObjectAddress source;		/* objectSubId 0: the rows of the source */
 	LineageKind kind;
-	char	   *transformation; /* as SQL, or NULL where nothing is computed */
+	const char *transformation; /* as SQL, or NULL where nothing is computed */
 } LineageEdge;
 
 /* derive.c */
 extern List *kpi_derive_from_query(Query *query, List *columns);
-extern List *kpi_derive_from_expr(Oid relid, AttrNumber attnum, Node *expr);
+extern List *kpi_derive_from_exprs(Oid relid, List *columns, List *exprs);
 
 /* sources.c */
+extern const char *kpi_lineage_kind_name(LineageKind kind);
 extern List *kpi_function_columns(Oid funcid);
 extern char *kpi_lineage_object_name(ObjectAddress object);
+extern void kpi_lock_what_is_read(Node *tree);
 
 #endif							/* KPI_LINEAGE_LINEAGE_H */

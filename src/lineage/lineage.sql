@@ -78,16 +78,16 @@ COMMENT ON COLUMN kpi.lineage_stale.problem IS 'why it could not be recorded';
 SELECT pg_catalog.pg_extension_config_dump('kpi.lineage_stale', 'WHERE false');
 
 CREATE FUNCTION kpi.derive_lineage(
-	class oid, object oid, nowait boolean,
+	class oid, object oid,
 	OUT target_class oid, OUT target oid, OUT target_name text, OUT target_column text,
 	OUT source_class oid, OUT source oid, OUT source_name text, OUT source_column text,
-	OUT kind text, OUT transformation text)
+	OUT kind text, OUT transformation text, OUT problem text, OUT passing boolean)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_derive_lineage_rows'
-LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
-REVOKE ALL ON FUNCTION kpi.derive_lineage(oid, oid, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION kpi.derive_lineage(oid, oid, boolean) IS
-	'the edges into a relation or function, from its stored query; none for what has no query, is temporary or is part of PostgreSQL or kpitables; with nowait raises 55P03 where a relation that it reads is being changed';
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.derive_lineage(oid, oid) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.derive_lineage(oid, oid) IS
+	'the edges into a relation or function, from its stored query; none for what has no query, is temporary or is part of PostgreSQL or kpitables; or one row without a source that says why they cannot be derived, and whether that will pass: somebody is changing what it reads';
 
 CREATE VIEW kpi.lineage_object AS
 SELECT 'pg_catalog.pg_class'::regclass::oid AS class, c.oid AS object
@@ -147,48 +147,74 @@ REVOKE ALL ON FUNCTION kpi.lock_lineage(oid) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.lock_lineage(oid) IS
 	'let no other transaction record the lineage of an object, or with 0 any, until this one ends; raises 55P03 where one does';
 
+-- The locks come first, for what others recorded before is seen by statements that
+-- begin later.  Edges are compared as rows, all at once and by hashing: an object can
+-- have so many that each must not be compared with each, nor all be sorted.
 CREATE FUNCTION kpi.record_lineage(
-	classes oid[], objects oid[], command text, role text, nowait boolean)
-RETURNS void
+	classes oid[], objects oid[], command text, role text, alone boolean,
+	OUT name text, OUT problem text, OUT passing boolean)
+RETURNS SETOF record
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET enable_sort = off
+SET jit = off
 BEGIN ATOMIC
+	SELECT kpi.lock_lineage(u.object)
+	  FROM (SELECT DISTINCT unnest(objects) AS object) u
+	 WHERE NOT alone;
+
 	WITH object (class, object) AS MATERIALIZED (
 		SELECT DISTINCT u.class, u.object FROM unnest(classes, objects) u (class, object)
-	), locked AS MATERIALIZED (
-		SELECT o.class, o.object, CASE WHEN nowait THEN kpi.lock_lineage(o.object) END FROM object o
 	), derived AS MATERIALIZED (
-		SELECT DISTINCT d.*
-		  FROM locked o
-		 CROSS JOIN LATERAL kpi.derive_lineage(o.class, o.object, nowait) d
+		SELECT d.*
+		  FROM object o
+		 CROSS JOIN LATERAL kpi.derive_lineage(o.class, o.object) d
+	), failed AS MATERIALIZED (
+		SELECT d.target_class, d.target, d.target_name, d.problem, d.passing
+		  FROM derived d
+		 WHERE d.problem IS NOT NULL
 	), recorded AS MATERIALIZED (
-		SELECT e.*
-		  FROM object
-		  JOIN kpi.lineage_edge e ON e.target = object.object AND e.target_class = object.class
+		SELECT e.ctid AS id, e::kpi.lineage_edge AS edge
+		  FROM object o
+		  JOIN kpi.lineage_edge e ON e.target = o.object AND e.target_class = o.class
+		 WHERE NOT EXISTS (SELECT FROM failed f WHERE f.target = o.object AND f.target_class = o.class)
 		   FOR UPDATE OF e NOWAIT
-	), gone AS (
-		SELECT * FROM recorded EXCEPT SELECT * FROM derived
-	), come AS (
-		SELECT * FROM derived EXCEPT SELECT * FROM recorded
+	), difference AS MATERIALIZED (
+		SELECT u.edge, min(u.id) AS id
+		  FROM (SELECT r.id, r.edge FROM recorded r
+				UNION ALL
+				SELECT NULL, ROW(d.target_class, d.target, d.target_name, d.target_column,
+								 d.source_class, d.source, d.source_name, d.source_column,
+								 d.kind, d.transformation)::kpi.lineage_edge
+				  FROM derived d
+				 WHERE d.problem IS NULL) u
+		 GROUP BY u.edge
+		HAVING count(u.id) IN (0, count(*))
 	), removed AS (
-		DELETE FROM kpi.lineage_edge e USING gone
-		 WHERE e.target = gone.target AND e IS NOT DISTINCT FROM gone::kpi.lineage_edge
+		DELETE FROM kpi.lineage_edge e USING difference d WHERE e.ctid = d.id
 	), added AS (
-		INSERT INTO kpi.lineage_edge SELECT * FROM come
+		INSERT INTO kpi.lineage_edge SELECT (d.edge).* FROM difference d WHERE d.id IS NULL
+	), logged AS (
+		INSERT INTO kpi.lineage_log (role, command, change, target_id, target, target_column, source, source_column, kind, transformation)
+		SELECT role, command, CASE WHEN d.id IS NULL THEN 'added' ELSE 'removed' END,
+			   (d.edge).target, (d.edge).target_name, (d.edge).target_column,
+			   (d.edge).source_name, (d.edge).source_column, (d.edge).kind, (d.edge).transformation
+		  FROM (SELECT g.id, g.edge FROM difference g WHERE g.id IS NOT NULL
+				UNION ALL
+				SELECT c.id, c.edge FROM difference c WHERE c.id IS NULL) d
 	)
-	INSERT INTO kpi.lineage_log (role, command, change, target_id, target, target_column, source, source_column, kind, transformation)
-	SELECT role, command, 'removed', g.target, g.target_name, g.target_column, g.source_name, g.source_column, g.kind, g.transformation
-	  FROM gone g
-	UNION ALL
-	SELECT role, command, 'added', c.target, c.target_name, c.target_column, c.source_name, c.source_column, c.kind, c.transformation
-	  FROM come c;
+	SELECT f.target_name, f.problem, f.passing
+	  FROM failed f
+	 ORDER BY f.target_name;
 END;
 REVOKE ALL ON FUNCTION kpi.record_lineage(oid[], oid[], text, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.record_lineage(oid[], oid[], text, text, boolean) IS
-	'bring the recorded edges into some objects in step with their stored queries, and log what changed; raises 55P03 rather than wait for another recorder';
+	'bring the recorded edges into some objects in step with their stored queries, and log what changed; returns the objects whose edges stay as they were, since they cannot be derived; raises 55P03 rather than wait for another recorder, unless it is known to be alone';
 
 -- What hangs on an object may name it differently after a change.
-CREATE FUNCTION kpi.record_lineage_around(classes oid[], objects oid[], command text, role text)
-RETURNS void
+CREATE FUNCTION kpi.record_lineage_around(
+	classes oid[], objects oid[], command text, role text,
+	OUT name text, OUT problem text, OUT passing boolean)
+RETURNS SETOF record
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
 	WITH RECURSIVE changed (class, object) AS MATERIALIZED (
@@ -226,12 +252,13 @@ BEGIN ATOMIC
 		  FROM changed
 		  JOIN kpi.lineage_edge e ON e.source = changed.object AND e.source_class = changed.class
 	)
-	SELECT kpi.record_lineage(array_agg(t.class), array_agg(t.object), command, role, true)
-	  FROM touched t;
+	SELECT r.name, r.problem, r.passing
+	  FROM (SELECT array_agg(t.class) AS classes, array_agg(t.object) AS objects FROM touched t) t
+	 CROSS JOIN LATERAL kpi.record_lineage(t.classes, t.objects, command, role, false) r;
 END;
 REVOKE ALL ON FUNCTION kpi.record_lineage_around(oid[], oid[], text, text) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.record_lineage_around(oid[], oid[], text, text) IS
-	'record the lineage of some objects and of what hangs on them';
+	'record the lineage of some objects and of what hangs on them; returns those that could not be derived';
 
 CREATE FUNCTION kpi.changes_lineage(command pg_ddl_command)
 RETURNS boolean
@@ -353,16 +380,19 @@ LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT kpi.lock_lineage(0);				-- one lock, however many objects there are
-	SELECT kpi.record_lineage(array_agg(o.class), array_agg(o.object), 'refresh_lineage', session_user, false)
-	  FROM (SELECT class, object FROM kpi.lineage_object
-			UNION
-			SELECT target_class, target FROM kpi.lineage_edge) o
-	HAVING count(*) > 0;
-	DELETE FROM kpi.lineage_stale;
+	DELETE FROM kpi.lineage_stale;			-- first, for what is marked from now on may be news
+	INSERT INTO kpi.lineage_stale (command, problem)
+	SELECT 'refresh_lineage', format('%s: %s', r.name, r.problem)
+	  FROM (SELECT array_agg(u.class) AS classes, array_agg(u.object) AS objects
+			  FROM (SELECT class, object FROM kpi.lineage_object
+					UNION
+					SELECT target_class, target FROM kpi.lineage_edge) u) o
+	 CROSS JOIN LATERAL kpi.record_lineage(o.classes, o.objects, 'refresh_lineage', session_user, true) r
+	 WHERE r.passing;
 END;
 REVOKE ALL ON FUNCTION kpi.refresh_lineage() FROM PUBLIC;
 COMMENT ON FUNCTION kpi.refresh_lineage() IS
-	'derive all lineage again, record what differs, and end staleness; for DBAs: nobody but superusers may call it unless granted';
+	'derive all lineage again, record what differs, and end staleness, unless somebody is changing what an object reads: that stays as it was recorded; for DBAs: nobody but superusers may call it unless granted';
 
 CREATE VIEW kpi.lineage_relation AS
 SELECT c.oid AS relid,
@@ -383,14 +413,20 @@ COMMENT ON COLUMN kpi.lineage_relation.type IS 'metric, metric view, view, mater
 CREATE VIEW kpi.lineage_current AS
 WITH stale (is_stale) AS MATERIALIZED (
 	SELECT EXISTS (SELECT FROM kpi.lineage_stale)
+), derived AS MATERIALIZED (
+	SELECT d.*
+	  FROM kpi.lineage_object o
+	 CROSS JOIN LATERAL kpi.derive_lineage(o.class, o.object) d
+	 WHERE (SELECT is_stale FROM stale)
 ), edge AS (
 	SELECT e.* FROM kpi.lineage_edge e
 	 WHERE NOT (SELECT is_stale FROM stale)
+		OR (e.target_class, e.target) IN (SELECT d.target_class, d.target FROM derived d WHERE d.problem IS NOT NULL)
 	UNION ALL
-	SELECT d.*
-	  FROM kpi.lineage_object o
-	 CROSS JOIN LATERAL kpi.derive_lineage(o.class, o.object, false) d
-	 WHERE (SELECT is_stale FROM stale)
+	SELECT d.target_class, d.target, d.target_name, d.target_column,
+		   d.source_class, d.source, d.source_name, d.source_column, d.kind, d.transformation
+	  FROM derived d
+	 WHERE d.problem IS NULL
 )
 SELECT CASE WHEN e.source_class = 'pg_catalog.pg_proc'::regclass THEN 'function' ELSE s.type END AS source_type,
 	   e.source_name AS source, e.source_column,
@@ -400,7 +436,7 @@ SELECT CASE WHEN e.source_class = 'pg_catalog.pg_proc'::regclass THEN 'function'
   LEFT JOIN kpi.lineage_relation s ON s.relid = e.source
   LEFT JOIN kpi.lineage_relation t ON t.relid = e.target;
 REVOKE ALL ON kpi.lineage_current FROM PUBLIC;
-COMMENT ON VIEW kpi.lineage_current IS 'the graph as it is: as recorded or, while that is stale, derived now';
+COMMENT ON VIEW kpi.lineage_current IS 'the graph as it is: as recorded or, while that is stale, derived now where that is possible without waiting';
 COMMENT ON COLUMN kpi.lineage_current.source_type IS 'what the source is';
 COMMENT ON COLUMN kpi.lineage_current.source IS 'name of the source';
 COMMENT ON COLUMN kpi.lineage_current.source_column IS 'its column; NULL for its rows';
@@ -418,7 +454,7 @@ CREATE FUNCTION kpi.upstream(
 	OUT kind text, OUT transformation text, OUT path text[])
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_upstream'
-LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 50;
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 50;
 COMMENT ON FUNCTION kpi.upstream(text) IS
 	'all edges that lead to a relation, a column ("schema.relation.column") or a function ("schema.function(types)"), nearest first; path is the way from it to the edge''s source; raises 42P01, 42703 or 42883 for what does not exist';
 
@@ -430,7 +466,7 @@ CREATE FUNCTION kpi.downstream(
 	OUT kind text, OUT transformation text, OUT path text[])
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_downstream'
-LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 50;
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 50;
 COMMENT ON FUNCTION kpi.downstream(text) IS
 	'all edges that lead away from a relation, a column ("schema.relation.column") or a function ("schema.function(types)"), nearest first; path is the way from it to the edge''s target; raises 42P01, 42703 or 42883 for what does not exist';
 
@@ -440,7 +476,7 @@ CREATE FUNCTION kpi.transitive_lineage(
 	OUT kind text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_transitive_lineage'
-LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1000;
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1000;
 COMMENT ON FUNCTION kpi.transitive_lineage() IS
 	'for each column of a metric or metric view, what it comes from in the end through at least one view or metric between them; the kind is value where values flow all the way, else the first other kind on the way';
 
@@ -450,7 +486,7 @@ CREATE FUNCTION kpi.lineage_edges(
 	OUT kind text, OUT transformation text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_lineage_edges'
-LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1000;
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1000;
 COMMENT ON FUNCTION kpi.lineage_edges() IS
 	'the graph as it is: the direct edges';
 
@@ -480,7 +516,7 @@ CREATE VIEW kpi.lineage_history WITH (security_barrier) AS
 SELECT l.changed_at, l.transaction, l.login, l.role, l.command, l.change,
 	   l.target, l.target_column, l.source, l.source_column, l.kind, l.transformation
   FROM kpi.lineage_log l
- WHERE current_setting('is_superuser') = 'on'
+ WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = current_user AND r.rolsuper)
 	OR EXISTS (SELECT FROM pg_catalog.pg_class c
 				 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 				WHERE c.oid = l.target_id
@@ -510,12 +546,19 @@ LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kpi.lineage_object_id(text) IS
 	'which relation, column or function a text names; raises 42P01, 42703 or 42883 for what does not exist and 42702 for what may be both a relation and a column';
 
+CREATE FUNCTION kpi.stored_sql(class oid, object oid)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_stored_sql'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.stored_sql(oid, oid) IS
+	'the query of a view (pg_class), the statement of a function with a body in SQL (pg_proc) or the condition of a policy (pg_policy), as PostgreSQL writes it; NULL where there is none, and while somebody is changing a relation that it names';
+
 -- With the rights of the caller: scopes and history are told as their own views tell them.
 CREATE FUNCTION kpi.impact(
 	object text,
 	OUT kind text, OUT name text, OUT columns text[], OUT owner name, OUT depth integer, OUT how text[])
 RETURNS SETOF record
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE sql STABLE PARALLEL UNSAFE
 BEGIN ATOMIC
 	WITH it AS MATERIALIZED (
 		SELECT * FROM kpi.lineage_object_id($1)
@@ -535,11 +578,12 @@ BEGIN ATOMIC
 	)
 	SELECT r.target_type, r.target,
 		   array_agg(DISTINCT r.target_column) FILTER (WHERE r.target_column IS NOT NULL),
-		   coalesce((SELECT pg_get_userbyid(n.relowner) FROM relation n WHERE n.name = r.target),
+		   coalesce(pg_get_userbyid(min(n.relowner)),
 					(SELECT pg_get_userbyid(p.proowner) FROM pg_catalog.pg_proc p
 					  WHERE r.target_type = 'function' AND p.oid = to_regprocedure(r.target))),
 		   min(r.depth), array_agg(DISTINCT r.kind)
 	  FROM reached r
+	  LEFT JOIN relation n ON n.name = r.target
 	 GROUP BY r.target_type, r.target
 	UNION ALL
 	SELECT 'dimension', d.name, NULL, d.owner, 1, NULL
@@ -550,7 +594,7 @@ BEGIN ATOMIC
 	  JOIN dimension d ON d.name = s.dimension
 	UNION ALL
 	SELECT 'policy', format('%I on %s', p.polname, r.name), NULL, pg_get_userbyid(r.relowner), 1,
-		   ARRAY[pg_get_expr(p.polqual, p.polrelid)]
+		   ARRAY[kpi.stored_sql('pg_catalog.pg_policy'::regclass, p.oid)]
 	  FROM it
 	  JOIN pg_catalog.pg_policy p ON p.polrelid = it.relid
 	  JOIN relation r ON r.oid = p.polrelid

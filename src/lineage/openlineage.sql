@@ -70,7 +70,7 @@ COMMENT ON FUNCTION kpi.openlineage_transformation(text, text, text) IS
 -- the same to all, because the version of a dataset is its hash.
 CREATE FUNCTION kpi.openlineage_events(object text DEFAULT NULL, namespace text DEFAULT NULL)
 RETURNS SETOF jsonb
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET quote_all_identifiers = off
 SET datestyle = iso
@@ -105,9 +105,10 @@ BEGIN ATOMIC
 		SELECT e.source, e.source_type
 		  FROM reached r
 		  JOIN edge e ON e.target = r.object
-	), found (object, type, name, owner, definition, description, row_type, function) AS (
+	), found (object, type, name, owner, is_job, definition, description, row_type, function) AS (
 		SELECT r.object, r.type, concat_ws('.', current_database(), n.nspname, c.relname),
-			   pg_get_userbyid(c.relowner), rtrim(btrim(pg_get_viewdef(c.oid)), ';'),
+			   pg_get_userbyid(c.relowner), c.relkind IN ('v', 'm'),
+			   btrim(kpi.stored_sql('pg_catalog.pg_class'::regclass, c.oid)),
 			   obj_description(c.oid, 'pg_class'), c.oid, NULL::oid
 		  FROM reached r
 		  JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace)
@@ -115,7 +116,8 @@ BEGIN ATOMIC
 		 WHERE r.type <> 'function'
 		UNION ALL
 		SELECT r.object, r.type, concat_ws('.', current_database(), r.object),
-			   pg_get_userbyid(p.proowner), CASE WHEN p.prosqlbody IS NOT NULL THEN pg_get_functiondef(p.oid) END,
+			   pg_get_userbyid(p.proowner), p.prosqlbody IS NOT NULL,
+			   kpi.stored_sql('pg_catalog.pg_proc'::regclass, p.oid),
 			   obj_description(p.oid, 'pg_proc'), t.typrelid, p.oid
 		  FROM reached r
 		  JOIN pg_catalog.pg_proc p
@@ -149,8 +151,8 @@ BEGIN ATOMIC
 		  FROM (SELECT field.*, row_number() OVER (PARTITION BY field.object ORDER BY field."position") AS rank
 				  FROM field) f
 		 GROUP BY f.object
-	), dataset (object, type, definition, owners, documentation, id, facets) AS (
-		SELECT f.object, f.type, f.definition, about.owners, about.documentation,
+	), dataset (object, type, is_job, definition, owners, documentation, id, facets) AS (
+		SELECT f.object, f.type, f.is_job, f.definition, about.owners, about.documentation,
 			   jsonb_build_object('namespace', s.namespace, 'name', f.name),
 			   jsonb_build_object(
 				   'schema', kpi.openlineage_facet(s.producer, '1-2-0/SchemaDatasetFacet',
@@ -214,7 +216,8 @@ BEGIN ATOMIC
 					   jsonb_build_object('processingType', 'BATCH', 'integration', 'KPITABLES',
 										  'jobType', upper(replace(d.type, ' ', '_')))),
 				   'sql', kpi.openlineage_facet(s.producer, '1-1-0/SQLJobFacet',
-					   jsonb_build_object('query', d.definition, 'dialect', 'postgresql')),
+					   CASE WHEN d.definition IS NOT NULL
+							THEN jsonb_build_object('query', d.definition, 'dialect', 'postgresql') END),
 				   'ownership', kpi.openlineage_facet(s.producer, '1-0-1/OwnershipJobFacet', d.owners),
 				   'documentation', kpi.openlineage_facet(s.producer, '1-1-0/DocumentationJobFacet', d.documentation))),
 			   'inputs', coalesce(i.content, '[]'),
@@ -225,8 +228,8 @@ BEGIN ATOMIC
 	 CROSS JOIN setting s
 	  LEFT JOIN inputs i ON i.object = d.object
 	  LEFT JOIN column_lineage c ON c.object = d.object
-	 WHERE d.definition IS NOT NULL
+	 WHERE d.is_job
 	 ORDER BY d.object COLLATE "C";
 END;
 COMMENT ON FUNCTION kpi.openlineage_events(text, text) IS
-	'one OpenLineage JobEvent for each metric, metric view, view, materialized view and SQL-standard function that an object comes from, itself included; without an object, for those behind all metrics and metric views that the current user may read; the namespace is postgres://host:port of the connection unless given';
+	'one OpenLineage JobEvent for each metric, metric view, view, materialized view and SQL-standard function that an object comes from, itself included; without an object, for those behind all metrics and metric views that the current user may read; the namespace is postgres://host:port of the connection unless given; without SQL and version while somebody is changing what it reads';

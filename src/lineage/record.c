@@ -5,7 +5,9 @@
  * An event trigger records what a command changed, and what hangs on it.  It
  * never fails the command and never waits for another session: when it cannot
  * record, it warns and marks the graph stale, and from then on readers derive
- * lineage from the catalogs until kpi.refresh_lineage() has been run.
+ * lineage from the catalogs until kpi.refresh_lineage() has been run.  An object
+ * whose lineage cannot be derived at all is no reason for that, for nobody could
+ * ever end it: it is named, and kpi.check() goes on naming it.
  *
  * src/lineage/record.c
  */
@@ -36,7 +38,8 @@ typedef struct Recording
 	bool		drops;
 	const char *command;
 	char	   *role;
-	char	   *problem;
+	List	   *underivable;	/* names of objects, each with its problem */
+	char	   *problem;		/* why not all was recorded, or NULL */
 } Recording;
 
 /*
@@ -113,6 +116,24 @@ kpi_lock_lineage(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Take what was wrong with an object: its name, the problem, and whether that will
+ * pass.
+ */
+static void
+take_problem(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Recording  *recording = arg;
+	bool		isnull;
+
+	if (DatumGetBool(kpi_row_value(row, desc, 3, &isnull)))
+		recording->problem = kpi_row_text(row, desc, 2);
+	else
+		recording->underivable = lappend(recording->underivable,
+										 list_make2(kpi_row_text(row, desc, 1),
+													kpi_row_text(row, desc, 2)));
+}
+
+/*
  * Errand: record what a command changed, with the rights of the extension's owner.
  */
 static void
@@ -137,10 +158,15 @@ record_body(void *arg)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("the transaction is REPEATABLE READ or SERIALIZABLE")));
-	(void) kpi_registry_execute(recording->drops ?
-								"SELECT kpi.record_lineage_of_drop($1, $2)" :
-								"SELECT kpi.record_lineage_around(pg_catalog.array_agg(class), pg_catalog.array_agg(object), $1, $2) FROM kpi.lineage_ddl",
-								2, argtypes, values, NULL);
+	if (recording->drops)
+		(void) kpi_registry_execute("SELECT kpi.record_lineage_of_drop($1, $2)",
+									2, argtypes, values, NULL);
+	else
+		/* the function writes, under snapshots of its own */
+		(void) kpi_registry_read("SELECT r.name, r.problem, r.passing"
+								 " FROM (SELECT pg_catalog.array_agg(class) AS classes, pg_catalog.array_agg(object) AS objects FROM kpi.lineage_ddl) AS c,"
+								 " kpi.record_lineage_around(c.classes, c.objects, $1, $2) AS r",
+								 2, argtypes, values, take_problem, recording);
 }
 
 /*
@@ -156,6 +182,25 @@ mark_stale_body(void *arg)
 
 	(void) kpi_registry_execute("INSERT INTO kpi.lineage_stale (command, problem) VALUES ($1, $2)",
 								2, argtypes, values, NULL);
+}
+
+/*
+ * Warn of objects whose lineage cannot be derived.
+ */
+static void
+warn_of_underivable(Recording *recording)
+{
+	ListCell   *lc;
+
+	foreach(lc, recording->underivable)
+	{
+		List	   *object = lfirst(lc);
+
+		ereport(WARNING,
+				(errmsg("could not derive the lineage of %s", (char *) linitial(object)),
+				 errdetail_internal("%s", (char *) lsecond(object)),
+				 errhint("It stays as it was recorded, and kpi.check() tells of it.")));
+	}
 }
 
 /*
@@ -175,13 +220,16 @@ kpi_record_lineage(PG_FUNCTION_ARGS)
 	recording.command = GetCommandTagName(event->tag);
 	recording.role = GetUserNameFromId(GetUserId(), true);
 	error = kpi_run_guarded(record_body, &recording);
-	if (error == NULL)
+	if (error != NULL)
+		recording.problem = error->message;
+	else
+		warn_of_underivable(&recording);
+	if (recording.problem == NULL)
 		PG_RETURN_NULL();
 
-	recording.problem = error->message;
 	ereport(WARNING,
 			(errmsg("could not record the lineage that %s changed", recording.command),
-			 errdetail_internal("%s", error->message),
+			 errdetail_internal("%s", recording.problem),
 			 errhint("Run kpi.refresh_lineage(); until then lineage is derived at each reading.")));
 	error = kpi_run_guarded(mark_stale_body, &recording);
 	if (error != NULL)

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_proc.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -38,7 +39,7 @@ follow_counted_entry(Place *place, RangeTblEntry *rte)
 			/* FALLTHROUGH */
 		case RTE_SUBQUERY:
 			inside = kpi_place_in_query(place, query, definer);
-			if (kpi_follow_once(&inside, THE_COUNTED_ROWS))
+			if (kpi_follow_once(&inside, query, THE_COUNTED_ROWS))
 				kpi_follow_counted_rows(&inside);
 			break;
 		case RTE_FUNCTION:
@@ -70,6 +71,7 @@ kpi_takes_away(SetOperationStmt *operation, Node *arm)
 static void
 follow_counted_arms(Place *place, Node *arm)
 {
+	check_stack_depth();
 	if (IsA(arm, SetOperationStmt))
 	{
 		SetOperationStmt *operation = (SetOperationStmt *) arm;
@@ -134,6 +136,7 @@ follow_set_rows(Place *place, Node *node, LineageKind rows_kind)
 	SetOperationStmt *operation = (SetOperationStmt *) node;
 	Node	   *arms[2];
 
+	check_stack_depth();
 	if (IsA(node, RangeTblRef))
 	{
 		RangeTblEntry *rte = rt_fetch(((RangeTblRef *) node)->rtindex,
@@ -238,7 +241,7 @@ follow_condition(Place *place, Node *condition, LineageKind kind, bool may_join)
 {
 	ListCell   *lc;
 
-	foreach(lc, make_ands_implicit((Expr *) copyObject(condition)))
+	foreach(lc, make_ands_implicit((Expr *) condition))
 	{
 		Node	   *conjunct = lfirst(lc);
 		Place		here;
@@ -258,6 +261,7 @@ follow_from(Place *place, Node *node, LineageKind rows_kind)
 {
 	ListCell   *lc;
 
+	check_stack_depth();
 	if (node == NULL)
 		return;
 	if (IsA(node, RangeTblRef))
@@ -293,7 +297,7 @@ kpi_follow_rows(Place *place, LineageKind rows_kind)
 	Place		here = *place;
 	ListCell   *lc;
 
-	if (!kpi_follow_once(place, THE_ROWS))
+	if (!kpi_follow_once(place, query, THE_ROWS))
 		return;
 	if (query->setOperations != NULL)
 		follow_set_rows(place, query->setOperations, rows_kind);

@@ -3,9 +3,9 @@
  *		What has lineage: views, functions in SQL, computed and inherited columns.
  *
  * kpi.derive_lineage() reads the lineage of one object from the catalogs.  It
- * changes nothing and locks what it reads only while it reads it.  A recorder
- * that runs within somebody's DDL must not wait for somebody else's: it asks not
- * to wait, and is told by an error.
+ * changes nothing, waits for nobody and keeps no lock.  Objects are everybody's, and
+ * one that cannot be read must not keep anybody from the lineage of others: what is
+ * wrong is an answer, not an error (S9).
  *
  * src/lineage/sources.c
  */
@@ -13,6 +13,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/twophase.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -24,7 +25,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "rewrite/prs2lock.h"
-#include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
@@ -34,52 +35,23 @@
 
 #include "catalog/behalf.h"
 #include "catalog/catalog.h"
+#include "catalog/peek.h"
 #include "lineage/lineage.h"
 
 PG_FUNCTION_INFO_V1(kpi_derive_lineage_rows);
 
-/* Relations locked while trees are read */
-typedef struct ReadLocks
-{
-	List	   *relids;
-	bool		nowait;
-} ReadLocks;
+/* Columns of kpi.derive_lineage(): an edge, or what is wrong */
+#define EDGE_COLUMNS	10
+#define PROBLEM_COLUMNS	2
+
+/* The part of the lock table that one object may fill is one in so many */
+#define LOCK_TABLE_PARTS	4
 
 /*
- * Lock a relation for reading; false if it does not exist.
+ * Walker: collect the relations that a tree names.
  */
 static bool
-lock_relation(Oid relid, ReadLocks *locks)
-{
-	if (list_member_oid(locks->relids, relid))
-		return true;
-	if (!locks->nowait)
-		LockRelationOid(relid, AccessShareLock);
-	else if (!ConditionalLockRelationOid(relid, AccessShareLock))
-		ereport(ERROR,
-				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("could not obtain lock on relation %s", kpi_relation_name(relid))));
-	locks->relids = lappend_oid(locks->relids, relid);
-	return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid));
-}
-
-/*
- * Give the locks back.
- */
-static void
-unlock_relations(ReadLocks *locks)
-{
-	ListCell   *lc;
-
-	foreach(lc, locks->relids)
-		UnlockRelationOid(lfirst_oid(lc), AccessShareLock);
-}
-
-/*
- * Walker: lock the relations that a query names, for names are read from them.
- */
-static bool
-lock_query_relations(Node *node, ReadLocks *locks)
+collect_relations(Node *node, List **relids)
 {
 	if (node == NULL)
 		return false;
@@ -87,29 +59,62 @@ lock_query_relations(Node *node, ReadLocks *locks)
 	{
 		RangeTblEntry *rte = (RangeTblEntry *) node;
 
-		if (rte->rtekind == RTE_RELATION && !lock_relation(rte->relid, locks))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_TABLE),
-					 errmsg("relation with OID %u does not exist", rte->relid)));
+		if (rte->rtekind == RTE_RELATION)
+			*relids = lappend_oid(*relids, rte->relid);
 		return false;
 	}
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, lock_query_relations, locks,
+		return query_tree_walker((Query *) node, collect_relations, relids,
 								 QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, lock_query_relations, locks);
+	return expression_tree_walker(node, collect_relations, relids);
+}
+
+/*
+ * Lock a relation for reading, within kpi_peek(); an error where somebody is
+ * changing it.
+ */
+static void
+lock_relation(Oid relid)
+{
+	if (!kpi_peek_at_relation(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("could not obtain lock on relation %s", kpi_relation_name(relid))));
+}
+
+/*
+ * Lock the relations that a stored tree names, within kpi_peek(), for names are read
+ * from them.  All have to be locked at once, and the lock table is everybody's.
+ */
+void
+kpi_lock_what_is_read(Node *tree)
+{
+	int			most = max_locks_per_xact * (MaxBackends + max_prepared_xacts) / LOCK_TABLE_PARTS;
+	List	   *relids = NIL;
+	ListCell   *lc;
+
+	(void) collect_relations(tree, &relids);
+	list_sort(relids, list_oid_cmp);
+	list_deduplicate_oid(relids);
+	if (list_length(relids) > most)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("it reads %d relations, more than %d", list_length(relids), most)));
+	foreach(lc, relids)
+		lock_relation(lfirst_oid(lc));
 }
 
 /*
  * A view's or materialized view's columns.
  */
 static List *
-derive_view(Relation rel, ReadLocks *locks)
+derive_view(Relation rel)
 {
 	Query	   *query = copyObject(kpi_relation_query(rel));
 
 	if (query == NULL)
 		return NIL;
-	(void) lock_query_relations((Node *) query, locks);
+	kpi_lock_what_is_read((Node *) query);
 	return kpi_derive_from_query(query, NIL);
 }
 
@@ -120,7 +125,8 @@ static List *
 derive_generated(Relation rel)
 {
 	TupleConstr *constr = rel->rd_att->constr;
-	List	   *result = NIL;
+	List	   *columns = NIL;
+	List	   *exprs = NIL;
 
 	if (constr == NULL || !constr->has_generated_stored)
 		return NIL;
@@ -128,12 +134,12 @@ derive_generated(Relation rel)
 	{
 		AttrNumber	attnum = constr->defval[i].adnum;
 
-		if (TupleDescAttr(rel->rd_att, attnum - 1)->attgenerated != '\0')
-			result = list_concat(result,
-								 kpi_derive_from_expr(RelationGetRelid(rel), attnum,
-													  stringToNode(constr->defval[i].adbin)));
+		if (TupleDescAttr(rel->rd_att, attnum - 1)->attgenerated == '\0')
+			continue;
+		columns = lappend_int(columns, attnum);
+		exprs = lappend(exprs, stringToNode(constr->defval[i].adbin));
 	}
-	return result;
+	return kpi_derive_from_exprs(RelationGetRelid(rel), columns, exprs);
 }
 
 /*
@@ -152,10 +158,11 @@ make_inherited(AttrNumber target_column, Oid child, AttrNumber source_column)
 
 /*
  * The columns of a partitioned or inherited table: those of its partitions and
- * children of the same name.
+ * children of the same name.  Children can be more than there are locks, and only
+ * names are read of them, so they are not locked.
  */
 static List *
-derive_inherited(Relation rel, ReadLocks *locks)
+derive_inherited(Relation rel)
 {
 	List	   *result = NIL;
 	ListCell   *lc;
@@ -166,7 +173,8 @@ derive_inherited(Relation rel, ReadLocks *locks)
 	{
 		Oid			child = lfirst_oid(lc);
 
-		if (!lock_relation(child, locks))
+		CHECK_FOR_INTERRUPTS();
+		if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(child)))
 			continue;
 		result = lappend(result, make_inherited(0, child, 0));
 		for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
@@ -188,20 +196,19 @@ derive_inherited(Relation rel, ReadLocks *locks)
  * A relation's lineage; that of a plain table is empty.
  */
 static List *
-derive_relation(ObjectAddress object, ReadLocks *locks)
+derive_relation(ObjectAddress object)
 {
 	Relation	rel;
 	List	   *result;
 
-	if (!lock_relation(object.objectId, locks))
-		return NIL;
+	lock_relation(object.objectId);
 	rel = try_table_open(object.objectId, NoLock);
 	if (rel == NULL)
 		return NIL;
 	if (rel->rd_rel->relkind == RELKIND_VIEW || rel->rd_rel->relkind == RELKIND_MATVIEW)
-		result = derive_view(rel, locks);
+		result = derive_view(rel);
 	else
-		result = list_concat(derive_generated(rel), derive_inherited(rel, locks));
+		result = list_concat(derive_generated(rel), derive_inherited(rel));
 	table_close(rel, NoLock);
 	return result;
 }
@@ -249,7 +256,7 @@ kpi_function_columns(Oid funcid)
  * statement returns.
  */
 static List *
-derive_function(ObjectAddress object, ReadLocks *locks)
+derive_function(ObjectAddress object)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(object.objectId));
 	Query	   *query = NULL;
@@ -274,7 +281,7 @@ derive_function(ObjectAddress object, ReadLocks *locks)
 	ReleaseSysCache(tuple);
 	if (query == NULL)
 		return NIL;
-	(void) lock_query_relations((Node *) query, locks);
+	kpi_lock_what_is_read((Node *) query);
 	return kpi_derive_from_query(query, kpi_function_columns(object.objectId));
 }
 
@@ -292,41 +299,35 @@ has_lineage(Oid namespace)
 }
 
 /*
- * The lineage of an object: a list of LineageEdge.  With nowait, raises 55P03
- * where somebody is changing what it is made of.
+ * The lineage of an object: a list of LineageEdge.  Raises 55P03 where somebody is
+ * changing what it is made of, and other errors where it cannot be read.
  */
 static List *
-derive_lineage(ObjectAddress object, bool nowait)
+derive_lineage(ObjectAddress object)
 {
-	ReadLocks	locks = {NIL, nowait};
-	List	   *result;
-
 	if (object.classId == ProcedureRelationId)
-	{
-		if (!has_lineage(get_func_namespace(object.objectId)))
-			return NIL;
-		result = derive_function(object, &locks);
-	}
-	else
-	{
-		if (!has_lineage(get_rel_namespace(object.objectId)) ||
-			strchr("rpfvm", get_rel_relkind(object.objectId)) == NULL)
-			return NIL;
-		result = derive_relation(object, &locks);
-	}
-	unlock_relations(&locks);
-	return result;
+		return has_lineage(get_func_namespace(object.objectId)) ?
+			derive_function(object) : NIL;
+	if (!has_lineage(get_rel_namespace(object.objectId)) ||
+		strchr("rpfvm", get_rel_relkind(object.objectId)) == NULL)
+		return NIL;
+	return derive_relation(object);
 }
 
 /*
- * The name of a relation or function, qualified and quoted as needed.
+ * The name of a relation or function, qualified and quoted as needed; its OID if it
+ * is gone.
  */
 char *
 kpi_lineage_object_name(ObjectAddress object)
 {
-	if (object.classId == ProcedureRelationId)
-		return format_procedure_qualified(object.objectId);
-	return kpi_relation_name(object.objectId);
+	char	   *name;
+
+	if (object.classId == RelationRelationId)
+		return kpi_relation_name(object.objectId);
+	name = format_procedure_extended(object.objectId,
+									 FORMAT_PROC_FORCE_QUALIFY | FORMAT_PROC_INVALID_AS_NULL);
+	return name != NULL ? name : psprintf("%u", object.objectId);
 }
 
 /*
@@ -365,8 +366,8 @@ column_name(ObjectAddress object)
 /*
  * How a column takes part, as users read it.
  */
-static const char *
-kind_name(LineageKind kind)
+const char *
+kpi_lineage_kind_name(LineageKind kind)
 {
 	static const char *const names[] = {"value", "filter", "join", "group", "order"};
 
@@ -387,9 +388,45 @@ text_or_null(const char *string, bool *isnull)
 typedef struct DeriveCall
 {
 	ObjectAddress object;
-	bool		nowait;
 	ReturnSetInfo *rsinfo;
+	char	   *name;			/* of the object */
+	ObjectAddress source;		/* of the last edge */
+	char	   *source_name;
 } DeriveCall;
+
+/*
+ * The columns of an edge, as kpi.lineage_edge has them.
+ */
+static void
+set_edge(DeriveCall *call, LineageEdge *edge, Datum *values, bool *nulls)
+{
+	ObjectAddress target = call->object;
+
+	target.objectSubId = edge->target_column;
+	values[0] = ObjectIdGetDatum(target.classId);
+	values[1] = ObjectIdGetDatum(target.objectId);
+	values[2] = CStringGetTextDatum(call->name);
+	values[3] = text_or_null(column_name(target), &nulls[3]);
+	values[4] = ObjectIdGetDatum(edge->source.classId);
+	values[5] = ObjectIdGetDatum(edge->source.objectId);
+	values[6] = CStringGetTextDatum(call->source_name);
+	values[7] = text_or_null(column_name(edge->source), &nulls[7]);
+	values[8] = CStringGetTextDatum(kpi_lineage_kind_name(edge->kind));
+	values[9] = text_or_null(edge->transformation, &nulls[9]);
+}
+
+/*
+ * Find the name of an edge's source, unless it is that of the edge before.
+ */
+static void
+name_source(DeriveCall *call, LineageEdge *edge)
+{
+	if (call->source_name != NULL && call->source.classId == edge->source.classId &&
+		call->source.objectId == edge->source.objectId)
+		return;
+	call->source = edge->source;
+	call->source_name = kpi_lineage_object_name(edge->source);
+}
 
 /*
  * Errand: return the lineage of an object.
@@ -398,42 +435,91 @@ static void
 return_lineage(void *arg)
 {
 	DeriveCall *call = arg;
+	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext, "kpitables lineage row",
+											  ALLOCSET_DEFAULT_SIZES);
 	ListCell   *lc;
 
-	foreach(lc, derive_lineage(call->object, call->nowait))
+	call->name = kpi_lineage_object_name(call->object);
+	foreach(lc, derive_lineage(call->object))
 	{
-		LineageEdge *edge = lfirst(lc);
-		ObjectAddress target = call->object;
-		Datum		values[10];
-		bool		nulls[10] = {false};
+		Datum		values[EDGE_COLUMNS + PROBLEM_COLUMNS];
+		bool		nulls[EDGE_COLUMNS + PROBLEM_COLUMNS] = {false};
+		MemoryContext old;
 
-		target.objectSubId = edge->target_column;
-		values[0] = ObjectIdGetDatum(target.classId);
-		values[1] = ObjectIdGetDatum(target.objectId);
-		values[2] = CStringGetTextDatum(kpi_lineage_object_name(target));
-		values[3] = text_or_null(column_name(target), &nulls[3]);
-		values[4] = ObjectIdGetDatum(edge->source.classId);
-		values[5] = ObjectIdGetDatum(edge->source.objectId);
-		values[6] = CStringGetTextDatum(kpi_lineage_object_name(edge->source));
-		values[7] = text_or_null(column_name(edge->source), &nulls[7]);
-		values[8] = CStringGetTextDatum(kind_name(edge->kind));
-		values[9] = text_or_null(edge->transformation, &nulls[9]);
+		CHECK_FOR_INTERRUPTS();
+		name_source(call, lfirst(lc));
+		old = MemoryContextSwitchTo(row);
+		set_edge(call, lfirst(lc), values, nulls);
+		nulls[EDGE_COLUMNS] = nulls[EDGE_COLUMNS + 1] = true;
 		tuplestore_putvalues(call->rsinfo->setResult, call->rsinfo->setDesc, values, nulls);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(row);
 	}
 }
 
 /*
- * kpi.derive_lineage(class, object, nowait)
+ * Errand: the same without waiting and without keeping a lock.
+ */
+static void
+return_lineage_at_a_peek(void *arg)
+{
+	kpi_peek(return_lineage, arg);
+}
+
+/*
+ * Errand: the same, named and written as every session does.
+ */
+static void
+return_lineage_in_plain_text(void *arg)
+{
+	kpi_in_plain_text("pg_catalog, pg_temp", return_lineage_at_a_peek, arg);
+}
+
+/*
+ * Return instead what was wrong with an object, and whether that is so only as long
+ * as somebody is at work.  That there is no memory, and the like, is not the
+ * object's fault.
+ */
+static void
+return_problem(DeriveCall *call, ErrorData *error)
+{
+	Datum		values[EDGE_COLUMNS + PROBLEM_COLUMNS] = {0};
+	bool		nulls[EDGE_COLUMNS + PROBLEM_COLUMNS];
+
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES)
+		ReThrowError(error);
+	tuplestore_clear(call->rsinfo->setResult);
+	memset(nulls, true, sizeof(nulls));
+	nulls[0] = nulls[1] = nulls[2] = nulls[EDGE_COLUMNS] = nulls[EDGE_COLUMNS + 1] = false;
+	values[0] = ObjectIdGetDatum(call->object.classId);
+	values[1] = ObjectIdGetDatum(call->object.objectId);
+	values[2] = CStringGetTextDatum(call->name);
+	values[EDGE_COLUMNS] = CStringGetTextDatum(error->message);
+	values[EDGE_COLUMNS + 1] = BoolGetDatum(error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE);
+	tuplestore_putvalues(call->rsinfo->setResult, call->rsinfo->setDesc, values, nulls);
+}
+
+/*
+ * kpi.derive_lineage(class, object)
  */
 Datum
 kpi_derive_lineage_rows(PG_FUNCTION_ARGS)
 {
 	DeriveCall	call = {{0}};
+	MemoryContext own = AllocSetContextCreate(CurrentMemoryContext, "kpitables lineage of an object",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller;
+	ErrorData  *error;
 
 	InitMaterializedSRF(fcinfo, 0);
 	ObjectAddressSet(call.object, PG_GETARG_OID(0), PG_GETARG_OID(1));
-	call.nowait = PG_GETARG_BOOL(2);
 	call.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	kpi_in_plain_text("pg_catalog, pg_temp", return_lineage, &call);
+	caller = MemoryContextSwitchTo(own);
+	call.name = psprintf("%u", call.object.objectId);
+	error = kpi_run_guarded(return_lineage_in_plain_text, &call);
+	if (error != NULL)
+		return_problem(&call, error);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(own);
 	return (Datum) 0;
 }

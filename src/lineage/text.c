@@ -15,6 +15,7 @@
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/ruleutils.h"
 
 #include "lineage/place.h"
@@ -52,19 +53,30 @@ level_names(Level *level)
 }
 
 /*
- * Does an expression pick a field of a row without a type?  ruleutils names such
- * fields with what only it knows about CTEs.
+ * Walker: does an expression pick a field of a row without a type?  ruleutils names
+ * such fields with what only it knows about CTEs.  What it costs to write the
+ * expression is counted on the way: a subquery's columns get names that ruleutils
+ * compares with each other.
  */
 static bool
-picks_from_record(Node *node, void *context)
+picks_from_record(Node *node, Derivation *derivation)
 {
 	if (node == NULL)
 		return false;
+	kpi_spend(derivation, 1);
+	if (IsA(node, RangeTblEntry))
+	{
+		int64		columns = list_length(((RangeTblEntry *) node)->eref->colnames);
+
+		kpi_spend(derivation, columns * columns / 2);
+		return false;
+	}
 	if (IsA(node, FieldSelect) && exprType((Node *) ((FieldSelect *) node)->arg) == RECORDOID)
 		return true;
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, picks_from_record, context, 0);
-	return expression_tree_walker(node, picks_from_record, context);
+		return query_tree_walker((Query *) node, picks_from_record, derivation,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, picks_from_record, derivation);
 }
 
 /*
@@ -183,6 +195,9 @@ fill_in_windows(Level *level, Node *expr, char *text)
 	ListCell   *lc;
 
 	(void) collect_windows(expr, &functions);
+	if (functions == NIL)
+		return text;
+
 	initStringInfo(&buf);
 	foreach(lc, functions)
 	{
@@ -200,16 +215,15 @@ fill_in_windows(Level *level, Node *expr, char *text)
 }
 
 /*
- * An expression of a level as SQL; NULL where that cannot be written.
+ * Does a level join, or is it inside another?  Then names of columns need those of
+ * their relations.
  */
-char *
-kpi_place_text(Level *level, Node *expr)
+static bool
+needs_prefixes(Level *level)
 {
 	int			relations = 0;
 	ListCell   *lc;
 
-	if (picks_from_record(expr, NULL))
-		return NULL;
 	foreach(lc, level->query->rtable)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
@@ -217,7 +231,33 @@ kpi_place_text(Level *level, Node *expr)
 		if (rte->inFromCl && rte->rtekind != RTE_JOIN)
 			relations++;
 	}
-	return fill_in_windows(level, expr,
-						   deparse_expression(expr, level_names(level),
-											  relations > 1 || level->parent != NULL, false));
+	return relations > 1 || level->parent != NULL;
+}
+
+/*
+ * An expression of a level as SQL; NULL where that cannot be written.  ruleutils
+ * leaves much behind that is not needed any more.
+ */
+char *
+kpi_place_text(Level *level, Node *expr)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext scratch;
+	List	   *names;
+	char	   *result;
+
+	kpi_spend(level->derivation, TEXT_COST);
+	if (picks_from_record(expr, level->derivation))
+		return NULL;
+	names = level_names(level);
+	scratch = AllocSetContextCreate(caller, "kpitables lineage text", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(scratch);
+	result = fill_in_windows(level, expr,
+							 deparse_expression(expr, names, needs_prefixes(level), false));
+	result = MemoryContextStrdup(caller, result);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(scratch);
+	list_free(names);
+	kpi_spend(level->derivation, strlen(result));
+	return result;
 }

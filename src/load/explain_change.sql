@@ -18,7 +18,7 @@ CREATE FUNCTION kpi.compare_periods(
 	OUT loads bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kpi_compare_periods'
-LANGUAGE C STABLE PARALLEL RESTRICTED;
+LANGUAGE C STABLE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.compare_periods(regclass, daterange, daterange, text, regclass) IS
 	'the governed values of a metric in two periods, for each member of a dimension and in total, with the parts of a ratio: what kpi.explain_change() computes from';
 
@@ -49,7 +49,7 @@ CREATE FUNCTION kpi.explain_change(
 	OUT mix_effect numeric,
 	OUT loads bigint)
 RETURNS SETOF record
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE sql STABLE PARALLEL UNSAFE
 BEGIN ATOMIC
 	WITH kind AS MATERIALIZED (
 		SELECT kpi.additivity(metric) IN ('count', 'additive') AS sums_up,

@@ -240,12 +240,13 @@ CREATE FUNCTION kpi.loads(
 	OUT command text, OUT operation text, OUT rows bigint,
 	OUT touched_from timestamp, OUT touched_to timestamp, OUT members jsonb)
 RETURNS SETOF record
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE sql STABLE PARALLEL UNSAFE
 BEGIN ATOMIC
 	WITH source (relid) AS (
-		SELECT i.relid
+		SELECT c.oid					-- what is recorded of a view may be older than what is there
 		  FROM kpi.upstream(object) u
-		 CROSS JOIN LATERAL kpi.lineage_object_id(u.source) i
+		  JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace)
+			ON format('%I.%I', n.nspname, c.relname) = u.source
 		UNION
 		SELECT i.relid FROM kpi.lineage_object_id(object) i
 	), family (relid) AS MATERIALIZED (

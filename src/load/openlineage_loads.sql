@@ -5,7 +5,7 @@ CREATE FUNCTION kpi.openlineage_loads(
 	since timestamptz DEFAULT NULL,
 	namespace text DEFAULT NULL)
 RETURNS SETOF jsonb
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE sql STABLE PARALLEL UNSAFE
 BEGIN ATOMIC
 	WITH load AS (
 		SELECT l.changed_at, l.operation, l.rows, l.login, l.command,

@@ -19,6 +19,8 @@
 #include "picture/picture.h"
 
 #define MAX_BOXES			2000
+#define MAX_EDGES			500000	/* as the graph has them */
+#define MAX_DRAWN_EDGES		50000
 #define MAX_ROWS			40
 #define MAX_LINES			5	/* of SQL that an edge tells */
 #define MAX_PARTITIONS		3	/* that get a box each */
@@ -136,6 +138,20 @@ read_edge(PictureEdge *edge, HeapTuple tuple, TupleDesc desc)
 }
 
 /*
+ * Refuse to draw what has too many edges: nobody could see anything in it.
+ */
+static void
+check_edges(const Picture *picture, int most)
+{
+	if (picture->nedges > most)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("lineage of %s has too many edges for a picture", picture->object),
+				 errdetail("It has more than %d.", most),
+				 errhint("Ask for one of its columns, or read kpi.upstream() and kpi.downstream().")));
+}
+
+/*
  * Ask, as the caller, for the edges on both sides of the object.
  */
 static void
@@ -149,9 +165,11 @@ read_edges(Picture *picture)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute_with_args("SELECT " EDGE_COLUMNS ", true FROM kpi.upstream($1) AS e"
 							  " UNION ALL SELECT " EDGE_COLUMNS ", false FROM kpi.downstream($1) AS e",
-							  lengthof(argtypes), argtypes, values, NULL, true, 0) != SPI_OK_SELECT)
+							  lengthof(argtypes), argtypes, values, NULL, true,
+							  MAX_EDGES + 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read lineage");
 	picture->nedges = SPI_processed;
+	check_edges(picture, MAX_EDGES);
 	picture->edges = MemoryContextAllocHuge(caller, sizeof(PictureEdge) * Max(SPI_processed, 1));
 	memset(picture->edges, 0, sizeof(PictureEdge) * picture->nedges);
 	for (int i = 0; i < picture->nedges; i++)
@@ -329,6 +347,7 @@ merge_edges(Picture *picture)
 		PictureEdge *edge = &picture->edges[i];
 		PictureEdge *last = n > 0 ? &picture->edges[n - 1] : NULL;
 
+		CHECK_FOR_INTERRUPTS();
 		if (edge->from.box == edge->to.box && edge->from.row == edge->to.row)
 			continue;
 		if (last == NULL || edge->from.box != last->from.box || edge->from.row != last->from.row ||
@@ -407,6 +426,7 @@ kpi_picture(const char *object)
 	}
 	make_boxes(picture, ends);
 	merge_edges(picture);
+	check_edges(picture, MAX_DRAWN_EDGES);
 	make_bundles(picture);
 	return picture;
 }

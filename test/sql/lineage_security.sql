@@ -30,7 +30,7 @@ SELECT c.relname FROM pg_class c
  ORDER BY c.relname COLLATE "C";
 SET ROLE regress_kpi_stranger;
 SELECT kpi.refresh_lineage();
-SELECT * FROM kpi.derive_lineage('pg_class'::regclass, 'kpi.lineage'::regclass, true);
+SELECT * FROM kpi.derive_lineage('pg_class'::regclass, 'kpi.lineage'::regclass);
 SELECT kpi.record_lineage(ARRAY['pg_class'::regclass::oid], ARRAY[0::oid], 'x', 'x', true);
 SELECT kpi.record_lineage_around(ARRAY['pg_class'::regclass::oid], ARRAY[0::oid], 'x', 'x');
 SELECT kpi.record_lineage();
