@@ -197,7 +197,7 @@ typedef struct LogInsertion
 	EState	   *estate;
 	ResultRelInfo *target;
 	TupleTableSlot *slot;		/* with the columns that we know */
-}			LogInsertion;
+} LogInsertion;
 
 /*
  * Errand: give the columns that a DBA added their defaults, and put the row in.
@@ -228,7 +228,7 @@ insert_row(void *arg)
  * Has a DBA added anything that is to be computed for a row?
  */
 static bool
-is_extended(LogInsertion * insertion)
+is_extended(LogInsertion *insertion)
 {
 	ResultRelInfo *target = insertion->target;
 

@@ -30,7 +30,7 @@ typedef struct Visit
 {
 	Query	   *query;
 	bool		consumed;
-}			Visit;
+} Visit;
 
 /* The queries below a level are walked for what becomes of their rows */
 typedef struct ConsumeContext
@@ -38,9 +38,9 @@ typedef struct ConsumeContext
 	Rewrite    *rewrite;
 	QueryLevel *level;
 	HTAB	   *visits;
-}			ConsumeContext;
+} ConsumeContext;
 
-static void look_at_query(ConsumeContext * context, Query *query, QueryLevel *parent,
+static void look_at_query(ConsumeContext *context, Query *query, QueryLevel *parent,
 						  const char *fate);
 
 /*
@@ -142,7 +142,7 @@ takes_by_measure(QueryLevel *level, Origin *origin)
  * Walker: the subqueries in the expressions of a level.
  */
 static bool
-look_at_sublinks(Node *node, ConsumeContext * context)
+look_at_sublinks(Node *node, ConsumeContext *context)
 {
 	if (node == NULL)
 		return false;
@@ -163,7 +163,7 @@ look_at_sublinks(Node *node, ConsumeContext * context)
  * Look at the queries that a level reads.
  */
 static void
-look_below(ConsumeContext * context, const char *fate)
+look_below(ConsumeContext *context, const char *fate)
 {
 	QueryLevel *level = context->level;
 	ListCell   *lc;
@@ -198,7 +198,7 @@ compares_rows(Node *node)
  * Look at a query whose rows have a fate, or are a list if that is NULL.
  */
 static void
-look_at_query(ConsumeContext * context, Query *query, QueryLevel *parent, const char *fate)
+look_at_query(ConsumeContext *context, Query *query, QueryLevel *parent, const char *fate)
 {
 	QueryLevel *level;
 	ConsumeContext inner = *context;
