@@ -27,6 +27,7 @@ class Dimension:
         self.levels = levels or {}      # name of the level -> column
         self.kinds = {}                 # name of the level -> type
         self.grants = {}                # (role, level, end) -> set of members
+        self.possible = []              # keys to ask about
         self.exists = True
         self.broken = False             # by force: queries may fail, and show no rows
 
@@ -139,11 +140,10 @@ class World:
     def may_insert(self, user, name, row, when, excuses):
         """May a user insert a row?"""
         relation = self.relations[name]
-        if not self.is_bound(user, relation, False):
-            return True
+        may = True
         for dimension, (column, writes) in sorted(relation.protections.items()):
-            if writes:
+            if writes and self.is_bound(user, relation, False):
                 keys = self.scope(user, dimension, when, excuses)
                 if keys != ALL and (row[column] is None or normal(self.dimensions[dimension].kind, row[column]) not in keys):
-                    return False
-        return True
+                    may = False
+        return may
