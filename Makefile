@@ -12,7 +12,7 @@
 # A component uses only components to its left, in C and in SQL: this list is the order of both.
 COMPONENTS = catalog scope metric measure lineage picture load check
 
-TASKS = check demo demo-stop bench check-core check-assert check-fuzz check-loads check-smith help
+TASKS = check demo demo-stop bench check-core check-assert check-fuzz check-loads check-scopes check-smith help
 
 ifneq ($(filter $(TASKS),$(MAKECMDGOALS)),)
 
@@ -25,6 +25,7 @@ check-core:   ; @test/core
 check-assert: ; @test/assert
 check-fuzz:   ; @test/fuzz/run
 check-loads:  ; @test/loads
+check-scopes: ; @test/scopes
 check-smith:  ; @test/smith
 help:
 	@echo 'make                   build'
@@ -35,9 +36,10 @@ help:
 	@echo 'make demo-stop         stop its server'
 	@echo 'make bench             speed against hand-written SQL'
 	@echo 'make check-core        the regression tests of PostgreSQL itself with kpitables loaded (long)'
-	@echo 'make check-fuzz         random queries against hand-written SQL, and their lineage (long)'
-	@echo 'make check-loads        100,000 loads by 8 writers, and 25 crashes (long)'
-	@echo 'make check-smith        statements of sqlsmith, on a PostgreSQL with assertions (long)'
+	@echo 'make check-fuzz        random queries against hand-written SQL, their lineage, and row scopes (long)'
+	@echo 'make check-loads       100,000 loads by 8 writers, and 25 crashes (long)'
+	@echo 'make check-scopes      what readers see while scopes change, against a model, also without caches (long)'
+	@echo 'make check-smith       statements of sqlsmith, on a PostgreSQL with assertions (long)'
 	@echo 'make check-assert      the tests on a PostgreSQL with assertions, and under valgrind (long)'
 
 $(filter-out $(TASKS),$(MAKECMDGOALS)):

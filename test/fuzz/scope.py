@@ -23,7 +23,7 @@ import psycopg2
 sys.dont_write_bytecode = True
 import scope_model as model     # noqa: E402
 from scope_readers import (     # noqa: E402
-    AUTO, DATABASE, DEFINER, DISCARD, FORMS, FORMS_KEYS, FORMS_OVER, GENERIC, SLOW_FORMS, STRANGER, VIEWER,
+    AUTO, DATABASE, DEFINER, DISCARD, FORMS, FORMS_KEYS, FORMS_OVER, GENERIC, SLOW_FORMS, STRANGER, SUPERUSER, VIEWER,
     Difference, Lost, Reader, Session, Storm, in_order, listed, literal, q, said)
 
 CHECKS = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
@@ -82,7 +82,7 @@ class Round:
             inherit = name != HUB and (name in (OWNER, VIEWER) or self.rng.random() < 0.85)
             self.world.roles[name] = {"inherit": inherit, "bypass": False}
             self.admin.sql("CREATE ROLE %s LOGIN %s" % (name, "INHERIT" if inherit else "NOINHERIT"))
-        self.world.roles["postgres"] = {"inherit": True, "bypass": "superuser"}
+        self.world.roles[SUPERUSER] = {"inherit": True, "bypass": "superuser"}
         for name in READERS + GROUPS + [NOBODY]:
             self.admin.sql("GRANT %s TO %s" % (name, HUB))
         self.admin.sql("GRANT CREATE ON DATABASE %s TO %s, %s" % (DATABASE, OWNER, STEWARD))
@@ -300,10 +300,10 @@ class Round:
 
     def make(self):
         """The database."""
-        postgres = Session("postgres", "postgres")
+        postgres = Session(SUPERUSER, "postgres")
         clean(postgres)
         postgres.sql("CREATE DATABASE %s TEMPLATE %s" % (DATABASE, TEMPLATE))
-        self.admin = Session("postgres", DATABASE)
+        self.admin = Session(SUPERUSER, DATABASE)
         self.make_roles()
         self.make_schema()
         for name in ("a", "b", "c", "d")[:self.rng.choice([2, 3, 3] if DISCARD else [2, 3, 3, 4, 4])]:
@@ -328,13 +328,13 @@ class Round:
         self.start_storms()
 
     def open_sessions(self):
-        for login in READERS + [self.rng.choice(READERS), HUB, "postgres"]:
+        for login in READERS + [self.rng.choice(READERS), HUB, SUPERUSER]:
             settings = ""
             if self.rng.random() < 0.25:
                 settings += " -c force_parallel_mode=on"
             if self.rng.random() < 0.15:
                 settings += " -c enable_partition_pruning=off -c enable_indexscan=off"
-            self.sessions.append(Session(login, settings=settings, discard=DISCARD and login == "postgres"))
+            self.sessions.append(Session(login, settings=settings, discard=DISCARD and login == SUPERUSER))
         for name in sorted(self.over):
             for _ in range(6):
                 self.add_reader(name, FORMS_OVER if self.rng.random() < 0.6 else FORMS)
@@ -561,7 +561,7 @@ class Round:
 
     def in_flight(self, ways):
         """A light step in a transaction that is not over while others look. What it changes in the model holds when it commits."""
-        other = Session("postgres")
+        other = Session(SUPERUSER)
         before = copy.deepcopy(self.world)
         way = self.rng.choice(ways)
         names = (self.next_id, self.next_name)
@@ -633,7 +633,7 @@ class Round:
                 and "k_" + d in self.world.relations["t1"].columns and self.world.dimensions[d].exists and not self.world.dimensions[d].broken]
         if not free:
             return
-        other = Session("postgres")
+        other = Session(SUPERUSER)
         other.sql("SET ROLE %s; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1" % OWNER)
         self.protect("t1", free[0], "k_" + free[0])
         yield "protect t1 by " + free[0]
@@ -826,27 +826,27 @@ class Round:
 
     def step_own_transaction(self):
         """A session sees what it did itself, in its transaction, and no longer when that is rolled back."""
-        session = next(s for s in self.sessions if s.login == "postgres")
+        session = next(s for s in self.sessions if s.login == SUPERUSER)
         name = self.rng.choice(["t0", "t1", "t2"])
         role = self.rng.choice(READERS)
         reader = Reader(session, "rows", "prepared, generic", name, FORMS["prepared, generic"])
         self.look(reader, role)
-        session.become("postgres")
+        session.become(SUPERUSER)
         before = copy.deepcopy(self.world)
         session.sql("BEGIN")
         done = [self.light(session.sql)]
         self.look(reader, role, done)
-        session.become("postgres")
+        session.become(SUPERUSER)
         at_savepoint = copy.deepcopy(self.world)
         session.sql("SAVEPOINT x")
         done.append(self.light(session.sql))
         self.look(reader, role, done)
         session.sql("ROLLBACK TO x")
-        session.role = "postgres"
+        session.role = SUPERUSER
         self.world = at_savepoint
         self.look(reader, role, done + ["ROLLBACK TO"])
         session.sql("ROLLBACK")
-        session.role = "postgres"
+        session.role = SUPERUSER
         self.world = before
         self.look(reader, role, done + ["ROLLBACK"])
         yield "in a transaction of its own, rolled back: %r" % done
@@ -985,8 +985,8 @@ class Round:
     def choose_user(self, session):
         if session.login == HUB:
             return self.rng.choice(READERS + GROUPS + [NOBODY])
-        if session.login == "postgres":
-            return self.rng.choice(READERS + GROUPS + [OWNER, STEWARD, "postgres"])
+        if session.login == SUPERUSER:
+            return self.rng.choice(READERS + GROUPS + [OWNER, STEWARD, SUPERUSER])
         return session.login
 
     def look(self, reader, user=None, steps=()):
@@ -1088,7 +1088,7 @@ class Round:
 def clean(postgres):
     """Drop what a round made."""
     for name in postgres.column("SELECT gid FROM pg_prepared_xacts WHERE database = '%s'" % DATABASE):
-        Session("postgres").sql("ROLLBACK PREPARED %s", (name,))
+        Session(SUPERUSER).sql("ROLLBACK PREPARED %s", (name,))
     postgres.sql("DROP DATABASE IF EXISTS %s WITH (FORCE)" % DATABASE)
     for role in postgres.column(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'fs\_%'"):
         postgres.sql("DROP ROLE " + role)
@@ -1099,7 +1099,7 @@ def wait_for_server():
     for _ in range(120):
         time.sleep(0.5)
         try:
-            session = Session("postgres", "postgres")
+            session = Session(SUPERUSER, "postgres")
             session.sql("SELECT 1")
             return session
         except (Lost, psycopg2.Error):
@@ -1109,12 +1109,12 @@ def wait_for_server():
 
 def main():
     global TWO_PHASE
-    postgres = Session("postgres", "postgres")
+    postgres = Session(SUPERUSER, "postgres")
     TWO_PHASE = int(postgres.column("SHOW max_prepared_transactions")[0]) > 0
     clean(postgres)
     postgres.sql("DROP DATABASE IF EXISTS %s" % TEMPLATE)
     postgres.sql("CREATE DATABASE %s" % TEMPLATE)
-    template = Session("postgres", TEMPLATE)
+    template = Session(SUPERUSER, TEMPLATE)
     template.sql("CREATE EXTENSION kpitables")
     template.close()
     totals = {"checks": 0, "steps": 0, "refused": 0, "near an end": 0, "storm": 0, "forms": {}}
@@ -1137,7 +1137,7 @@ def main():
         except Lost:
             pass
         postgres.close()
-        postgres = wait_for_server() if differences else Session("postgres", "postgres")
+        postgres = wait_for_server() if differences else Session(SUPERUSER, "postgres")
         number += 1
         if ONLY_ROUND is not None:
             break

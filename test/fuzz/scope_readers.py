@@ -1,4 +1,5 @@
 """What reads and what disturbs, for scope.py: sessions, forms of reading, storms of invalidations."""
+import getpass
 import os
 import random
 import threading
@@ -9,6 +10,7 @@ import psycopg2
 import scope_model as model
 
 DISCARD = os.environ.get("DISCARD") == "1"
+SUPERUSER = os.environ.get("PGUSER") or getpass.getuser()
 DATABASE = "kpitables_fuzz_scope_round"
 DEFINER = "fs_r3"                   # owns the SECURITY DEFINER functions
 VIEWER = "fs_viewer"                # owns the views of definers
@@ -46,7 +48,7 @@ class Session:
 
     def __init__(self, login, database=DATABASE, settings="", discard=False):
         settings += " -c statement_timeout=%ds" % (900 if DISCARD else 60)
-        if DISCARD and login == "postgres":     # the others have it from the database
+        if DISCARD and login == SUPERUSER:     # the others have it from the database
             settings += " -c debug_discard_caches=%d" % discard
         try:
             self.connection = psycopg2.connect(dbname=database, user=login, host=os.environ.get("PGHOST"), options=settings)
@@ -215,7 +217,7 @@ class Storm(threading.Thread):
         self.over = threading.Event()
         self.problem = None
         self.count = 0
-        self.session = Session("postgres")
+        self.session = Session(SUPERUSER)
 
     def statement(self):
         kind = self.rng.choice(self.kinds)
