@@ -100,13 +100,14 @@ class World:
             excuses.append("dimension %s depends on itself" % name)
             if (name, user) in path:
                 return set()
-        keys = set()
+        full, keys = False, set()
         roles = self.reachable(user, True)
         for (role, level, end), members in sorted(dimension.grants.items(), key=repr):
             if end <= when or role not in roles:
                 continue
             if level == FULL:
-                return ALL
+                full = True         # the others may be looked up all the same, and fail
+                continue
             if level == KEY:
                 keys |= {normal(dimension.kind, m) for m in members}
                 continue
@@ -115,7 +116,7 @@ class World:
             for row in self.visible(dimension.owner, dimension.table, when, excuses, path + ((name, user),)).values():
                 if row["k"] is not None and row[column] is not None and normal(dimension.kinds[level], row[column]) in wanted:
                     keys.add(normal(dimension.kind, row["k"]))
-        return keys
+        return ALL if full else keys
 
     def is_bound(self, user, relation, for_dimension):
         """Does row security bind a user? A table's owner, too, but not where the owner's own dimension is looked up."""
