@@ -111,7 +111,7 @@ report_chosen_rows(QueryLevel *level, const char *measure, const char *by, const
 
 	ereport(ERROR,
 			(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-			 errmsg("measure \"%s\" in %s chooses single rows, which are then %s; choose groups: GROUP BY %s HAVING measure(%s) ...",
+			 errmsg("measure \"%s\" in %s chooses single rows, which are then %s; choose groups: GROUP BY %s, with the condition on measure(%s) in HAVING",
 					measure, by, fate, dimensions, name),
 			 errdetail("A measure has its value for a group; a single row has but its contribution."),
 			 errhint("In the query that reads the measure, write GROUP BY %s, and the condition on measure(%s) in HAVING.",
