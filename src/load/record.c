@@ -210,10 +210,13 @@ insert_row(void *arg)
 
 	for (int i = LOG_COLUMNS; i < slot->tts_tupleDescriptor->natts; i++)
 	{
-		Node	   *value = TupleDescAttr(slot->tts_tupleDescriptor, i)->attisdropped ?
-		NULL : build_column_default(insertion->log, i + 1);
+		Form_pg_attribute att = TupleDescAttr(slot->tts_tupleDescriptor, i);
+		Node	   *value = NULL;
 
 		slot->tts_isnull[i] = true;
+		/* what is generated from the others is computed when the row goes in */
+		if (!att->attisdropped && att->attgenerated == '\0')
+			value = build_column_default(insertion->log, i + 1);
 		if (value != NULL)
 			slot->tts_values[i] =
 				ExecEvalExpr(ExecPrepareExpr((Expr *) value, insertion->estate),

@@ -43,6 +43,7 @@ typedef struct CachedTable
 {
 	Oid			relid;
 	bool		valid;
+	int			loading;		/* how many up the stack are making it */
 	uint64		changes;		/* how often the table has changed */
 	TrackedTable *table;		/* NULL where it is not tracked */
 } CachedTable;
@@ -215,15 +216,33 @@ load_table(Oid relid)
 }
 
 /*
- * What to note of a change of a table, or NULL where it is not tracked.  Good until
- * the transaction ends.
+ * Forget the entries that are out of date, and the tables that have gone with them:
+ * who still reads one may go on until the transaction ends.
  */
-TrackedTable *
-kpi_tracked_table(Oid relid)
+static void
+forget_stale_tables(void)
+{
+	HASH_SEQ_STATUS status;
+	CachedTable *cached;
+
+	hash_seq_init(&status, tables);
+	while ((cached = hash_seq_search(&status)) != NULL)
+	{
+		if (cached->valid || cached->loading > 0)
+			continue;
+		if (cached->table != NULL)
+			MemoryContextSetParent(cached->table->context, TopTransactionContext);
+		(void) hash_search(tables, &cached->relid, HASH_REMOVE, NULL);
+	}
+}
+
+/*
+ * The entry of a table, made if there is none.
+ */
+static CachedTable *
+find_entry(Oid relid)
 {
 	CachedTable *cached;
-	TrackedTable *table;
-	uint64		changes;
 	bool		found;
 
 	if (tables == NULL)
@@ -234,18 +253,47 @@ kpi_tracked_table(Oid relid)
 		ctl.entrysize = sizeof(CachedTable);
 		tables = hash_create("kpitables tracked tables", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
+	cached = hash_search(tables, &relid, HASH_FIND, NULL);
+	if (cached != NULL && cached->valid)
+		return cached;
+	forget_stale_tables();
 	cached = hash_search(tables, &relid, HASH_ENTER, &found);
 	if (!found)
 	{
 		cached->valid = false;
+		cached->loading = 0;
 		cached->changes = 0;
 		cached->table = NULL;
 	}
+	return cached;
+}
+
+/*
+ * What to note of a change of a table, or NULL where it is not tracked.  Good until
+ * the transaction ends.
+ */
+TrackedTable *
+kpi_tracked_table(Oid relid)
+{
+	CachedTable *volatile cached = find_entry(relid);
+	TrackedTable *table;
+	uint64		changes;
+
 	if (cached->valid)
 		return cached->table;
 
+	/* an entry that is being loaded stays, whatever happens meanwhile */
+	cached->loading++;
 	changes = cached->changes;
-	table = load_table(relid);
+	PG_TRY();
+	{
+		table = load_table(relid);
+	}
+	PG_FINALLY();
+	{
+		cached->loading--;
+	}
+	PG_END_TRY();
 	if (cached->table != NULL)
 		MemoryContextSetParent(cached->table->context, TopTransactionContext);
 	cached->table = table;
