@@ -958,7 +958,7 @@ class Round:
                 return
             self.difference("an error: " + said(error), reader, user, "steps: %s" % "; ".join(steps))
         if rows in wanted:
-            reader.seen[user] = len(self.history)
+            reader.seen[user] = (len(self.history), time.time())
             return
         many = [r for r in rows if r not in wanted[0]] + [r for r in set(rows) if rows.count(r) > 1]
         again, _ = self.run(reader)
@@ -980,8 +980,10 @@ class Round:
             return str(error)
 
     def since(self, reader, user):
-        """The steps since a reader was right."""
-        return self.history[max(0, reader.seen.get(user, len(self.history) - 3) - 1):]
+        """The steps since a reader was right, and which grants ended."""
+        steps, when = reader.seen.get(user, (len(self.history) - 2, time.time() - 1))
+        ended = [(g[0], d.name, g[1]) for d in self.world.dimensions.values() for g in d.grants if when < g[2] < time.time()]
+        return self.history[max(0, steps - 1):] + ["meanwhile ended: %r" % ended] * bool(ended)
 
     def near_an_end(self, since):
         return any(since - NEAR <= end <= time.time() + NEAR for end in self.world.moments())

@@ -261,7 +261,7 @@ class Reader:
 
     def __init__(self, session, kind, name, target, read):
         self.session, self.kind, self.name, self.target, self.read = session, kind, name, target, read
-        self.seen = {}              # user -> number of steps that had been taken when the reader was last right
+        self.seen = {}              # user -> when the reader was last right: how many steps had been taken, and the time
 
     def expected(self, world, user, when, excuses):
         if self.kind == "keys":
