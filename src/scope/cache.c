@@ -168,7 +168,10 @@ watch(Computation *computation, Oid relid)
 }
 
 /*
- * A computation uses a scope: what changes that changes this.
+ * A computation uses a scope: what changes that changes this.  Time is one of these,
+ * and tells nobody: a scope on a dimension whose table is seen through another that
+ * ends at some moment, even one that ended between two statements, is computed for
+ * each statement.
  */
 static void
 depend_on_scope(Computation *computation, Scope *scope)
@@ -179,7 +182,7 @@ depend_on_scope(Computation *computation, Scope *scope)
 		return;
 	foreach(lc, scope->relations)
 		watch(computation, lfirst_oid(lc));
-	computation->fleeting |= scope->fleeting;
+	computation->fleeting |= scope->fleeting || list_length(scope->steps) > 1;
 }
 
 /* A grant that concerns a user */

@@ -108,6 +108,20 @@ finding 'R4 S8: three dimensions deep' => sub {
 	is(while_writing('SELECT count(*) FROM s.visits', 500, 'UPDATE s.stores SET region = region WHERE id = 1', 'UPDATE s.cities SET name = name WHERE id = 1'), '68', 'always the same rows');
 };
 
+finding 'R4 S3 S8: a scope that is computed through another one, when that one ends' => sub {
+	nested('int');
+	setup('rt_boss', q{SELECT kpi.grant_scope('rt_steward', 'country', members => '{4,5}', valid_until => clock_timestamp() + interval '3 s')});
+	my $reader = session('rt_reader');
+	is($reader->ask('SET plan_cache_mode = force_generic_plan; PREPARE p AS SELECT count(*) FROM s.sales; EXECUTE p'), '222', 'the reader has more rows for three seconds, in a plan');
+	is($reader->ask(q{SELECT count(*) FROM s.sales WHERE kpi.in_scope(lower('STORE'), store)}), '222', 'without one');
+	is($reader->ask('BEGIN; EXECUTE p'), '222', 'and in a transaction');
+	sleep(3.2);
+	is($reader->ask('EXECUTE p'), '134', 'then as before, in the transaction');
+	is($reader->ask('COMMIT; EXECUTE p'), '134', 'in the plan');
+	is($reader->ask(q{SELECT count(*) FROM s.sales WHERE kpi.in_scope(lower('STORE'), store)}), '134', 'without one');
+	is($reader->ask('SELECT count(*) FROM s.sales'), '134', 'and in a new one');
+};
+
 for my $type ('int', 'bigint', 'text')
 {
 	finding "R4 S8: with every cache emptied whenever it could be, and keys of int and $type" => sub {
