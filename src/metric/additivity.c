@@ -150,7 +150,9 @@ max_scale(Node *expr)
 
 /*
  * Does a cast keep every digit?  From an integer to a wider one or to numeric,
- * or to a numeric of at least the scale that there is; rounding does not.
+ * or to a numeric of at least the scale that there is; rounding does not.  Nor does
+ * real to double precision: its sums are rounded as real, the sum of the parts that
+ * were cast is not.
  */
 static bool
 is_exact_cast(Node *arg, Oid to, int32 typmod)
@@ -164,8 +166,6 @@ is_exact_cast(Node *arg, Oid to, int32 typmod)
 		return max_scale(arg) <= typmod_scale(typmod);
 	if (from == to)
 		return typmod < 0;
-	if (from == FLOAT4OID && to == FLOAT8OID)
-		return true;
 	for (int k = 0; k < lengthof(widening); k++)
 	{
 		if (widening[k] == from)
@@ -174,6 +174,76 @@ is_exact_cast(Node *arg, Oid to, int32 typmod)
 			j = k;
 	}
 	return i >= 0 && j > i;
+}
+
+/*
+ * Does a product have every digit, whatever the measure's parts?  Products of
+ * integers, numerics and floating-point numbers are as good as their sums are; those
+ * of money and interval are rounded to the cent and the microsecond unless the
+ * factor is whole.  Nothing sums up that is multiplied by infinity: parts of 0 become
+ * NaN.
+ */
+static bool
+scales_exactly(OpExpr *op, Node *measure, Const *factor)
+{
+	Oid			output;
+	bool		varlena;
+	char	   *digits;
+
+	if (factor->constisnull)
+		return true;
+	if (factor->consttype == op->opresulttype &&
+		(op->opresulttype == MONEYOID || op->opresulttype == INTERVALOID))
+		return max_scale(measure) == 0;
+
+	getTypeOutputInfo(factor->consttype, &output, &varlena);
+	digits = OidOutputFunctionCall(output, factor->constvalue);
+	digits += *digits == '-';
+	if (op->opresulttype == MONEYOID || op->opresulttype == INTERVALOID)
+		return strspn(digits, "0123456789") == strlen(digits);
+	return strspn(digits, "0123456789.e+-") == strlen(digits);
+}
+
+/*
+ * Look at an operator: what is it, and which arguments carry the measure?
+ */
+static NodeClass
+classify_operator(OpExpr *op, List **args)
+{
+	char	   *name = get_opname(op->opno);
+	Node	   *left = linitial(op->args);
+	Node	   *right = list_length(op->args) > 1 ? lsecond(op->args) : NULL;
+	Node	   *factors[2];
+
+	if (get_func_namespace(op->opfuncid ? op->opfuncid : get_opcode(op->opno)) != PG_CATALOG_NAMESPACE)
+		return CLASS_OTHER;
+	if (right == NULL)
+	{
+		*args = list_make1(left);
+		return strcmp(name, "-") == 0 || strcmp(name, "+") == 0 ? CLASS_SCALE : CLASS_OTHER;
+	}
+	if ((strcmp(name, "+") == 0 || strcmp(name, "-") == 0) &&
+		exprType(left) == op->opresulttype && exprType(right) == op->opresulttype)
+	{
+		*args = list_make2(left, right);
+		return CLASS_PLUS;
+	}
+	if (strcmp(name, "*") != 0)
+		return CLASS_OTHER;
+
+	factors[0] = kpi_strip_coercions(left);
+	factors[1] = kpi_strip_coercions(right);
+	for (int i = 0; i < 2; i++)
+	{
+		Node	   *measure = i == 0 ? right : left;
+
+		if (!IsA(factors[i], Const) || IsA(factors[1 - i], Const) ||
+			!scales_exactly(op, measure, (Const *) factors[i]))
+			continue;
+		*args = list_make1(measure);
+		return CLASS_SCALE;
+	}
+	return CLASS_OTHER;
 }
 
 /*
@@ -204,40 +274,7 @@ classify(Node *node, List **args)
 				return CLASS_OTHER;
 			}
 		case T_OpExpr:
-			{
-				OpExpr	   *op = (OpExpr *) node;
-				char	   *name = get_opname(op->opno);
-				Node	   *left = linitial(op->args);
-				Node	   *right = list_length(op->args) > 1 ? lsecond(op->args) : NULL;
-
-				if (get_func_namespace(op->opfuncid ? op->opfuncid : get_opcode(op->opno)) != PG_CATALOG_NAMESPACE)
-					return CLASS_OTHER;
-				if (right == NULL)
-				{
-					*args = list_make1(left);
-					return strcmp(name, "-") == 0 || strcmp(name, "+") == 0 ?
-						CLASS_SCALE : CLASS_OTHER;
-				}
-				if ((strcmp(name, "+") == 0 || strcmp(name, "-") == 0) &&
-					exprType(left) == op->opresulttype &&
-					exprType(right) == op->opresulttype)
-				{
-					*args = list_make2(left, right);
-					return CLASS_PLUS;
-				}
-				if (strcmp(name, "*") == 0)
-				{
-					bool		left_const = IsA(kpi_strip_coercions(left), Const);
-					bool		right_const = IsA(kpi_strip_coercions(right), Const);
-
-					if (left_const != right_const)
-					{
-						*args = list_make1(left_const ? right : left);
-						return CLASS_SCALE;
-					}
-				}
-				return CLASS_OTHER;
-			}
+			return classify_operator((OpExpr *) node, args);
 		case T_RelabelType:
 			*args = list_make1(((RelabelType *) node)->arg);
 			return CLASS_CAST;

@@ -22,6 +22,22 @@ SELECT same('SELECT region, measure(revenue), measure(orders_paid), measure(unit
             'SELECT region, sum(revenue), sum(orders_paid)::bigint, sum(units)::bigint, sum(web_revenue), sum(mix), sum(cast_sum) FROM extract GROUP BY ROLLUP (1)');
 SELECT same('SELECT measure(revenue), measure(orders_paid) FROM sales WHERE status = ''void''', 'SELECT sum(revenue), sum(orders_paid)::bigint FROM extract WHERE status = ''void''');
 
+-- M10, B8: what rounds or has no sum is not additive: products of money and interval, sums of reals that are cast, infinity
+CREATE TABLE tills (id int, price money, took interval, weight real, amount numeric, pieces int);
+INSERT INTO tills SELECT i, (i * 1.01)::numeric::money, i * interval '1 month 1 day 1.000001 s', i * 0.1, i - 5, i FROM generate_series(1, 10) i;
+SELECT create_metric('mart.' || name, format('SELECT %s FROM mart.tills', definition))
+  FROM (VALUES ('cash', 'sum(price)'), ('cash_twice', 'sum(price) * 2'), ('cash_minus', '-(3 * sum(price::numeric)) - sum(pieces)'), ('cash_third', 'sum(price) * 0.333'),
+               ('cash_real', 'sum(price) * 0.5::real'), ('third_cash', '0.333::float8 * sum(price)'), ('cash_whole', 'sum(price) * 2.0'), ('cash_list', 'sum(pieces::smallint) * ''$0.07''::money'),
+               ('cash_weight', '''$0.07''::money * sum(weight)'), ('lasted', 'sum(took)'), ('lasted_twice', 'sum(took) * 2'), ('lasted_half', '0.5 * sum(took)'),
+               ('lasted_pieces', 'sum(pieces) * interval ''1.5 s'''), ('lasted_third', '-(sum(took) * (1::float8 * 0.3))'), ('heavy', 'sum(weight)'), ('heavy_double', 'sum(weight)::float8'),
+               ('endless', 'sum(amount) * ''Infinity''::numeric'), ('endless_float', 'sum(amount::float8) * ''-inf'''), ('no_number', 'sum(amount) * ''NaN'''),
+               ('unknown', 'sum(amount) * NULL::numeric'), ('tiny', 'sum(amount) * 1e-30'), ('tiny_float', 'sum(amount::float8) * 0.25')) AS m (name, definition);
+SELECT additivity, string_agg(name, ', ' ORDER BY name) AS metrics FROM kpi.metrics WHERE source = 'mart.tills'::regclass GROUP BY 1 ORDER BY 1;
+SELECT create_metric_view('mart.till', '{id}', array_agg('mart.' || name ORDER BY name)) FROM kpi.metrics WHERE source = 'mart.tills'::regclass;
+-- and every additive one sums up, of any extract
+SELECT format('SELECT same(%L, %L)', 'SELECT ' || string_agg(format('measure(%I)', name), ', ' ORDER BY name) || ' FROM till',
+              'SELECT ' || string_agg(format('sum(%I)', name), ', ' ORDER BY name) || ' FROM (SELECT * FROM till) x') FROM kpi.metrics WHERE source = 'mart.tills'::regclass AND additivity = 'additive' \gexec
+
 -- M10: in expressions, ORDER BY, WHERE, joins, window queries that do not touch it, subqueries, VALUES, IN, ARRAY
 SELECT same($$SELECT id, round(revenue) + 1, coalesce(aov, -1), revenue > 50 FROM sales WHERE revenue > 40 AND aov IS NULL ORDER BY revenue DESC, id LIMIT 5$$,
             $$SELECT id, round(amount - refund) + 1, -1::numeric, amount - refund > 50 FROM orders WHERE status = 'paid' AND coalesce(amount, 0) - refund > 40 ORDER BY coalesce(amount, 0) - refund DESC, id LIMIT 5$$);
