@@ -47,7 +47,19 @@ COMMENT ON COLUMN kpi.dimension_registry.relid IS
 COMMENT ON COLUMN kpi.dimension_registry.type IS 'type of the key';
 COMMENT ON COLUMN kpi.dimension_registry.owner IS 'owner of a dimension without a table; else the view''s owner is';
 COMMENT ON COLUMN kpi.dimension_registry.admin IS 'role that may grant scopes beside the owner';
-SELECT pg_catalog.pg_extension_config_dump('kpi.dimension_registry', '');
+-- What was dropped is nothing in a dump, a role nobody, never what has its OID where the
+-- dump is restored.  The condition is what pg_dump appends to "SELECT <all columns> FROM
+-- ONLY <table>", so it may give other rows in place of them.
+SELECT pg_catalog.pg_extension_config_dump('kpi.dimension_registry',
+	'WHERE false UNION ALL
+	 SELECT d.name, d.relid,
+			CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = d.type)
+				THEN d.type ELSE 0::pg_catalog.regtype END,
+			CASE WHEN d.owner IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.owner)
+				THEN d.owner ELSE 0::pg_catalog.regrole END,
+			CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.admin) THEN d.admin END
+	   FROM kpi.dimension_registry d
+	  WHERE d.relid IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = d.relid)');
 
 -- Roles are kept by OID: another role of the same name has nothing.  There are no
 -- foreign keys among these tables: a parallel restore fills them in any order.
@@ -73,7 +85,13 @@ COMMENT ON COLUMN kpi.scope_grant.valid_until IS 'when the scope ends';
 COMMENT ON COLUMN kpi.scope_grant.granted_by IS 'the role that granted it last';
 COMMENT ON COLUMN kpi.scope_grant.granted_at IS 'when that was';
 SELECT pg_catalog.pg_extension_config_dump('kpi.scope_grant',
-	'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = grantee)');
+	'WHERE false UNION ALL
+	 SELECT g.grantee, g.dimension, g.level, g.members, g.valid_until,
+			CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = g.granted_by)
+				THEN g.granted_by ELSE 0::pg_catalog.regrole END,
+			g.granted_at
+	   FROM kpi.scope_grant g
+	  WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = g.grantee)');
 
 CREATE TABLE kpi.protection_registry (
 	relid		regclass NOT NULL,
@@ -89,7 +107,8 @@ COMMENT ON COLUMN kpi.protection_registry.relid IS 'the table';
 COMMENT ON COLUMN kpi.protection_registry.dimension IS 'the dimension that scopes it';
 COMMENT ON COLUMN kpi.protection_registry.attname IS 'the column that holds the key; follows when it is renamed';
 COMMENT ON COLUMN kpi.protection_registry.writes IS 'do writes obey, too?';
-SELECT pg_catalog.pg_extension_config_dump('kpi.protection_registry', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.protection_registry',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid)');
 
 CREATE FUNCTION kpi.scope_changed()
 RETURNS trigger
@@ -475,7 +494,8 @@ COMMENT ON COLUMN kpi.metric_registry.synonyms IS 'other names that people use f
 COMMENT ON COLUMN kpi.metric_registry.direction IS 'up or down: where the value should move';
 COMMENT ON COLUMN kpi.metric_registry.min_group_rows IS
 	'groups of fewer rows than this have no value, by the view''s own definition; 0 is no limit';
-SELECT pg_catalog.pg_extension_config_dump('kpi.metric_registry', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.metric_registry',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid)');
 
 CREATE FUNCTION kpi.create_metric(
 	name text,
@@ -579,7 +599,8 @@ COMMENT ON COLUMN kpi.metric_view_registry.description IS 'what the view is for,
 COMMENT ON COLUMN kpi.metric_view_registry.tags IS 'words to group metric views by';
 COMMENT ON COLUMN kpi.metric_view_registry.time_dimension IS
 	'number of the column that is the primary time dimension; NULL where there is none';
-SELECT pg_catalog.pg_extension_config_dump('kpi.metric_view_registry', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.metric_view_registry',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid)');
 
 CREATE FUNCTION kpi.metric_column(metric regclass, type anyelement)
 RETURNS anyelement
@@ -1915,7 +1936,8 @@ COMMENT ON COLUMN kpi.track_registry.time_column IS 'the column whose touched ra
 COMMENT ON COLUMN kpi.track_registry.tracked_at IS 'since when the table is tracked';
 COMMENT ON COLUMN kpi.track_registry.verified_at IS
 	'when kpi.track() was last called: kpi.check() tells of what no trigger saw after it';
-SELECT pg_catalog.pg_extension_config_dump('kpi.track_registry', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.track_registry',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid)');
 
 -- Rows are only ever appended, by kpi.record_change() and the event triggers.  The
 -- dump leaves out tables that are gone: their numbers mean others elsewhere.

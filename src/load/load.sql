@@ -14,7 +14,8 @@ COMMENT ON COLUMN kpi.track_registry.time_column IS 'the column whose touched ra
 COMMENT ON COLUMN kpi.track_registry.tracked_at IS 'since when the table is tracked';
 COMMENT ON COLUMN kpi.track_registry.verified_at IS
 	'when kpi.track() was last called: kpi.check() tells of what no trigger saw after it';
-SELECT pg_catalog.pg_extension_config_dump('kpi.track_registry', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.track_registry',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid)');
 
 -- Rows are only ever appended, by kpi.record_change() and the event triggers.  The
 -- dump leaves out tables that are gone: their numbers mean others elsewhere.

@@ -20,7 +20,19 @@ COMMENT ON COLUMN kpi.dimension_registry.relid IS
 COMMENT ON COLUMN kpi.dimension_registry.type IS 'type of the key';
 COMMENT ON COLUMN kpi.dimension_registry.owner IS 'owner of a dimension without a table; else the view''s owner is';
 COMMENT ON COLUMN kpi.dimension_registry.admin IS 'role that may grant scopes beside the owner';
-SELECT pg_catalog.pg_extension_config_dump('kpi.dimension_registry', '');
+-- What was dropped is nothing in a dump, a role nobody, never what has its OID where the
+-- dump is restored.  The condition is what pg_dump appends to "SELECT <all columns> FROM
+-- ONLY <table>", so it may give other rows in place of them.
+SELECT pg_catalog.pg_extension_config_dump('kpi.dimension_registry',
+	'WHERE false UNION ALL
+	 SELECT d.name, d.relid,
+			CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = d.type)
+				THEN d.type ELSE 0::pg_catalog.regtype END,
+			CASE WHEN d.owner IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.owner)
+				THEN d.owner ELSE 0::pg_catalog.regrole END,
+			CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.admin) THEN d.admin END
+	   FROM kpi.dimension_registry d
+	  WHERE d.relid IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = d.relid)');
 
 -- Roles are kept by OID: another role of the same name has nothing.  There are no
 -- foreign keys among these tables: a parallel restore fills them in any order.
@@ -46,7 +58,13 @@ COMMENT ON COLUMN kpi.scope_grant.valid_until IS 'when the scope ends';
 COMMENT ON COLUMN kpi.scope_grant.granted_by IS 'the role that granted it last';
 COMMENT ON COLUMN kpi.scope_grant.granted_at IS 'when that was';
 SELECT pg_catalog.pg_extension_config_dump('kpi.scope_grant',
-	'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = grantee)');
+	'WHERE false UNION ALL
+	 SELECT g.grantee, g.dimension, g.level, g.members, g.valid_until,
+			CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = g.granted_by)
+				THEN g.granted_by ELSE 0::pg_catalog.regrole END,
+			g.granted_at
+	   FROM kpi.scope_grant g
+	  WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = g.grantee)');
 
 CREATE TABLE kpi.protection_registry (
 	relid		regclass NOT NULL,
@@ -62,7 +80,8 @@ COMMENT ON COLUMN kpi.protection_registry.relid IS 'the table';
 COMMENT ON COLUMN kpi.protection_registry.dimension IS 'the dimension that scopes it';
 COMMENT ON COLUMN kpi.protection_registry.attname IS 'the column that holds the key; follows when it is renamed';
 COMMENT ON COLUMN kpi.protection_registry.writes IS 'do writes obey, too?';
-SELECT pg_catalog.pg_extension_config_dump('kpi.protection_registry', '');
+SELECT pg_catalog.pg_extension_config_dump('kpi.protection_registry',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid)');
 
 CREATE FUNCTION kpi.scope_changed()
 RETURNS trigger

@@ -146,6 +146,30 @@ command_ok([ 'psql', '--no-psqlrc', '--quiet', '--set', 'ON_ERROR_STOP=1', '--db
 is($node->safe_psql('after', 'SET ROLE regress_kpi_clerk; SELECT count(*) FROM shop.orders; SELECT count(*) FROM kpi.my_scope()'), "0\n0", 'H8: nor there');
 is($node->safe_psql('after', 'SELECT count(*) FROM kpi.check()'), '0', 'H8: and the check finds nothing');
 
+# B9, H8: other roles that were dropped: who owned, administered or granted. What has their number elsewhere gets nothing
+$node->safe_psql('first', q{
+	CREATE ROLE regress_kpi_leaver LOGIN; CREATE ROLE regress_kpi_admin;
+	GRANT CREATE ON DATABASE first TO regress_kpi_leaver;
+	SET ROLE regress_kpi_leaver;
+	SELECT kpi.create_dimension('left', type => 'int', admin => 'regress_kpi_admin'), kpi.grant_scope('regress_kpi_manager', 'left', members => '{7}');
+	RESET ROLE;
+	DROP OWNED BY regress_kpi_leaver; DROP ROLE regress_kpi_leaver, regress_kpi_admin});
+foreach my $form ('COPY', 'INSERT')
+{
+	my $db = lc "left_$form";
+	my @options = $form eq 'INSERT' ? '--rows-per-insert=3' : ();
+	command_ok([ 'pg_dump', '--dbname', $node->connstr('first'), @options, '--file', "$dir/$db.sql" ], "B9: dump by $form");
+	my @rows = grep { /\bleft\b/ } split /\n/, slurp_file("$dir/$db.sql");
+	is(scalar(@rows), 2, 'B9: it has the dimension and its scope');
+	unlike($_, qr/[(\t']\d{4,}\b(?!-)/, 'B9: and no number of a role') foreach @rows;
+	$node->safe_psql('postgres', "CREATE DATABASE $db");
+	command_ok([ 'psql', '--no-psqlrc', '--quiet', '--set', 'ON_ERROR_STOP=1', '--dbname', $node->connstr($db), '--file', "$dir/$db.sql" ], 'B9: restored');
+	is($node->safe_psql($db, q{SET ROLE regress_kpi_manager; SELECT kpi.in_scope('left', 7), kpi.in_scope('left', 8)}), 't|f', 'B9: the scope holds');
+	is($node->safe_psql($db, 'SELECT severity, object, problem FROM kpi.check()'), 'error|left|the role that owned the dimension was dropped', 'B9: kpi.check() tells');
+	$node->safe_psql($db, 'SELECT remedy FROM kpi.check() \gexec');
+	is($node->safe_psql($db, 'SELECT severity, object, problem FROM kpi.check()'), '', 'B9: and its remedy ends it');
+}
+
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal|cache lookup failed|ERROR:  XX000/, 'nothing crashed');
 $node->stop;
 done_testing();
