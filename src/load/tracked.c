@@ -269,31 +269,43 @@ find_entry(Oid relid)
 }
 
 /*
+ * Read about the table of an entry, which stays whatever happens meanwhile.
+ */
+static TrackedTable *
+load_entry(CachedTable *cached)
+{
+	TrackedTable *volatile table = NULL;
+
+	cached->loading++;
+	PG_TRY();
+	{
+		table = load_table(cached->relid);
+	}
+	PG_CATCH();
+	{
+		cached->loading--;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	cached->loading--;
+	return table;
+}
+
+/*
  * What to note of a change of a table, or NULL where it is not tracked.  Good until
  * the transaction ends.
  */
 TrackedTable *
 kpi_tracked_table(Oid relid)
 {
-	CachedTable *volatile cached = find_entry(relid);
+	CachedTable *cached = find_entry(relid);
+	uint64		changes = cached->changes;
 	TrackedTable *table;
-	uint64		changes;
 
 	if (cached->valid)
 		return cached->table;
 
-	/* an entry that is being loaded stays, whatever happens meanwhile */
-	cached->loading++;
-	changes = cached->changes;
-	PG_TRY();
-	{
-		table = load_table(relid);
-	}
-	PG_FINALLY();
-	{
-		cached->loading--;
-	}
-	PG_END_TRY();
+	table = load_entry(cached);
 	if (cached->table != NULL)
 		MemoryContextSetParent(cached->table->context, TopTransactionContext);
 	cached->table = table;

@@ -243,11 +243,13 @@ kpi_repair_triggers(List *relids)
 				kpi_record_unseen(relid, "TRIGGERS DISABLED");
 		}
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		repairing = false;
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	repairing = false;
 }
 
 /*
