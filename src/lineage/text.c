@@ -20,6 +20,9 @@
 
 #include "lineage/place.h"
 
+/* What deparse_expression() writes for a window that it does not know */
+#define WINDOW_GAP	"OVER (?)"
+
 /*
  * The names of a level and those around it, as ruleutils takes them.  Only query
  * trees that the catalogs hold come here, and those are never changed.
@@ -185,6 +188,27 @@ window_text(Level *level, WindowFunc *function)
 }
 
 /*
+ * The next "(?)" that deparse_expression() has left for a window, or NULL.  What is
+ * quoted is somebody's text; in it quotes are doubled, which ends and begins it anew.
+ */
+static char *
+find_gap(char *sql)
+{
+	char		quote = '\0';
+
+	for (; *sql != '\0'; sql++)
+	{
+		if (quote != '\0')
+			quote = *sql == quote ? '\0' : quote;
+		else if (*sql == '\'' || *sql == '"')
+			quote = *sql;
+		else if (strncmp(sql, WINDOW_GAP, strlen(WINDOW_GAP)) == 0)
+			return sql;
+	}
+	return NULL;
+}
+
+/*
  * Write the windows where deparse_expression() has left "(?)" for them.
  */
 static char *
@@ -201,7 +225,7 @@ fill_in_windows(Level *level, Node *expr, char *text)
 	initStringInfo(&buf);
 	foreach(lc, functions)
 	{
-		char	   *gap = strstr(text, "OVER (?)");
+		char	   *gap = find_gap(text);
 
 		if (gap == NULL)
 			break;

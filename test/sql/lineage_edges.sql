@@ -239,6 +239,13 @@ SELECT expect('windows', '
 	n: ord.* value
 	before: ord.amount value, ord.day order, ord.id order
 	*: ord.* value');
+-- C6: text that looks like what is to be filled in
+CREATE VIEW windows_in_text AS SELECT 'it''s OVER (?)' || sum(amount) OVER (ORDER BY day) || ' "OVER (?)' || E'\\''OVER (?)\\' || count(*) OVER (PARTITION BY "over (?)") AS s
+  FROM (SELECT amount, day, id AS "over (?)" FROM ord) o;
+SELECT expect('windows_in_text', '
+	s: ord.amount value, ord.* value, ord.day order, ord.id group
+	*: ord.* value');
+SELECT DISTINCT transformation FROM kpi.lineage WHERE target LIKE '%windows_in_text' AND direct AND kind = 'value' AND source_column IS NOT NULL;
 CREATE VIEW frame_query AS
 SELECT sum(qty) OVER (ORDER BY price ROWS (SELECT max(weight) FROM tree) PRECEDING) AS s FROM line;
 SELECT expect('frame_query', '
