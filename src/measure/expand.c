@@ -34,6 +34,7 @@
 #include "catalog/catalog.h"
 #include "compat.h"
 #include "errors.h"
+#include "measure/argument.h"
 #include "measure/measure.h"
 #include "metric/additivity.h"
 #include "metric/ratio.h"
@@ -47,14 +48,6 @@ typedef enum Carrier
 	CARRIER_COUNT,
 	CARRIER_OTHER				/* AVG, MIN, MAX */
 } Carrier;
-
-/* What an aggregate's argument says: a measure, perhaps under a condition */
-typedef struct CarrierArgument
-{
-	Node	   *measure;		/* stripped of casts */
-	Node	   *condition;		/* of CASE, or NULL */
-	bool		else_zero;
-} CarrierArgument;
 
 /* A view that was noted as read in some query */
 typedef struct Placeholder
@@ -86,74 +79,6 @@ carrier_of(Aggref *agg)
 	if (strcmp(name, "avg") == 0 || strcmp(name, "min") == 0 || strcmp(name, "max") == 0)
 		return CARRIER_OTHER;
 	return CARRIER_NONE;
-}
-
-/*
- * Is this a constant zero, or NULL?
- */
-static bool
-is_constant(Node *node, bool *is_zero)
-{
-	Const	   *con = (Const *) kpi_strip_coercions(node);
-	char	   *text;
-	Oid			output;
-	bool		varlena;
-
-	*is_zero = false;
-	if (con == NULL)
-		return true;
-	if (!IsA(con, Const))
-		return false;
-	if (con->constisnull)
-		return true;
-	getTypeOutputInfo(con->consttype, &output, &varlena);
-	text = OidOutputFunctionCall(output, con->constvalue);
-
-	*is_zero = strspn(text, "0.") == strlen(text);
-	return *is_zero;
-}
-
-/*
- * Put the tested value of "CASE value WHEN ..." back where the parser left a
- * placeholder for it.
- */
-static Node *
-fill_case_test(Node *node, Node *value)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, CaseTestExpr))
-		return copyObject(value);
-	if (IsA(node, CaseExpr) || IsA(node, ArrayCoerceExpr))
-		return node;			/* it has placeholders of its own */
-	return expression_tree_mutator(node, fill_case_test, (void *) value);
-}
-
-/*
- * Read an aggregate's argument: casts around a measure, or CASE WHEN condition
- * THEN measure [ELSE NULL or 0] END.
- */
-static CarrierArgument
-read_argument(Node *arg)
-{
-	CarrierArgument result = {0};
-	CaseExpr   *expr;
-	CaseWhen   *when;
-
-	result.measure = kpi_strip_coercions(arg);
-	if (!IsA(result.measure, CaseExpr))
-		return result;
-
-	expr = (CaseExpr *) result.measure;
-	when = linitial_node(CaseWhen, expr->args);
-	if (list_length(expr->args) != 1 ||
-		!is_constant((Node *) expr->defresult, &result.else_zero))
-		return result;
-	result.measure = kpi_strip_coercions((Node *) when->result);
-	result.condition = (Node *) when->expr;
-	if (expr->arg != NULL)
-		result.condition = fill_case_test(result.condition, (Node *) expr->arg);
-	return result;
 }
 
 /*
@@ -302,7 +227,9 @@ check_governed(Aggref *agg, Carrier carrier, CarrierArgument *arg,
 {
 	const char *function = get_func_name(agg->aggfnoid);
 
-	if (agg->aggdistinct != NIL || agg->aggorder != NIL)
+	if (agg->aggorder != NIL ||
+		(agg->aggdistinct != NIL &&
+		 !(carrier == CARRIER_COUNT && kpi_counts_distinct(definition->expr))))
 	{
 		if (carrier == CARRIER_COUNT)
 			ereport(ERROR,
@@ -336,13 +263,15 @@ check_governed(Aggref *agg, Carrier carrier, CarrierArgument *arg,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("measure \"%s\" is additive: %s() is not its value", origin->name, function),
 				 errhint("Use sum() or measure(), or set kpitables.carriers to \"any\".")));
-	if (arg->else_zero && (carrier != CARRIER_SUM || !kpi_sums_up(definition->expr)))
+	if (arg->gives_zero && (carrier != CARRIER_SUM || !kpi_sums_up(definition->expr)))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("ELSE 0 has no meaning in %s() over measure \"%s\"", function, origin->name),
-				 errdetail("Zero for rows outside a condition is neutral in a sum of an additive measure only."),
-				 errhint("Write ELSE NULL, or measure(%s) FILTER (WHERE ...).",
+				 errmsg("0 has no meaning beside measure \"%s\" in %s()", origin->name, function),
+				 errdetail("Zero for single rows is neutral in a sum of an additive measure only."),
+				 errhint("Write NULL for 0, or measure(%s) FILTER (WHERE ...).",
 						 quote_identifier(origin->name))));
+	if (arg->scaled != NULL && (carrier == CARRIER_COUNT || !kpi_sums_up(definition->expr)))
+		report_misuse(origin, agg);
 	check_path_filters(origin);
 	kpi_check_fan_out(origin);
 }
@@ -545,8 +474,8 @@ make_count(Node *filter)
 }
 
 /*
- * SUM(CASE WHEN p THEN m ELSE 0 END): zero for a group that has rows but none
- * that meet the condition, NULL for no rows, as the words say (M4).
+ * SUM(CASE WHEN p THEN m ELSE 0 END): zero for a group that has rows that give either
+ * but no value, NULL for no such rows, as the words say (M4).
  */
 static Node *
 zero_if_rows(Node *value, Node *filter, Index levelsup)
@@ -566,7 +495,7 @@ zero_if_rows(Node *value, Node *filter, Index levelsup)
 	if (zero == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("ELSE 0 has no meaning for a measure of type %s", format_type_be(type))));
+				 errmsg("0 has no meaning beside a measure of type %s", format_type_be(type))));
 
 	coalesce->coalescetype = type;
 	coalesce->coalescecollid = exprCollation(value);
@@ -643,10 +572,9 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 
 	if (carrier != CARRIER_NONE)
 	{
-		arg = read_argument((Node *) linitial_node(TargetEntry, agg->args)->expr);
-		if (IsA(arg.measure, Var) &&
-			(arg.condition == NULL || carrier != CARRIER_MEASURE))
-			origin = kpi_origin_of_var(level, (Var *) arg.measure);
+		arg = kpi_read_argument((Node *) linitial_node(TargetEntry, agg->args)->expr);
+		if (arg.measure != NULL && (arg.is_direct || carrier != CARRIER_MEASURE))
+			origin = kpi_origin_of_var(level, arg.measure);
 	}
 	if (origin.kind != ORIGIN_MEASURE)
 	{
@@ -658,11 +586,12 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 					 errhint("Give it a measure column of a metric view; kpi.measures lists them.")));
 		return NULL;
 	}
-	if (((Var *) arg.measure)->varlevelsup != agg->agglevelsup)
+	if (arg.measure->varlevelsup != agg->agglevelsup)
 		origin.barrier = "the boundary of a subquery";
 
 	definition = statement_definition(rewrite, origin.metric);
 	check_condition(level, arg.condition);
+	check_condition(level, arg.counted);
 	arg.condition = kpi_rewrite_condition(rewrite, level, arg.condition);
 	check_governed(agg, carrier, &arg, &origin, definition);
 
@@ -683,8 +612,13 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 	IncrementVarSublevelsUp(value, agg->agglevelsup, 0);
 	value = kpi_and_filter(value, make_and_qual(copyObject(filter),
 												copyObject(arg.condition)));
-	if (arg.else_zero)
-		value = zero_if_rows(value, filter, agg->agglevelsup);
+	value = kpi_scale_as(&arg, value);
+	if (arg.gives_zero)
+	{
+		arg.counted = kpi_rewrite_condition(rewrite, level, copyObject(arg.counted));
+		value = zero_if_rows(value, make_and_qual(copyObject(filter), arg.counted),
+							 agg->agglevelsup);
+	}
 	return coerce_to_aggregate(value, agg, &origin);
 }
 

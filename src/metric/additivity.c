@@ -376,19 +376,38 @@ kpi_sums_up(Node *expr)
 }
 
 /*
+ * The aggregate that a metric is, but for casts, COALESCE and the small-group limit;
+ * NULL where there is more to it.
+ */
+static Aggref *
+only_aggregate(Node *expr)
+{
+	expr = kpi_strip_coercions(kpi_without_small_group_limit(expr));
+	if (IsA(expr, CoalesceExpr))
+		expr = kpi_strip_coercions(linitial(((CoalesceExpr *) expr)->args));
+	return IsA(expr, Aggref) ? (Aggref *) expr : NULL;
+}
+
+/*
  * Does a metric count something, so that COUNT() may carry it (M8)?  Counts of
  * distinct values count, too, though they do not sum up.
  */
 bool
 kpi_counts(Node *expr)
 {
-	expr = kpi_strip_coercions(kpi_without_small_group_limit(expr));
-	if (IsA(expr, CoalesceExpr))
-		expr = kpi_strip_coercions(linitial(((CoalesceExpr *) expr)->args));
-	if (!IsA(expr, Aggref))
-		return false;
-	return ((Aggref *) expr)->aggfnoid == F_COUNT_ ||
-		((Aggref *) expr)->aggfnoid == F_COUNT_ANY;
+	Aggref	   *agg = only_aggregate(expr);
+
+	return agg != NULL &&
+		(agg->aggfnoid == F_COUNT_ || agg->aggfnoid == F_COUNT_ANY);
+}
+
+/*
+ * Does it count distinct values, so that COUNT(DISTINCT) may?
+ */
+bool
+kpi_counts_distinct(Node *expr)
+{
+	return kpi_counts(expr) && only_aggregate(expr)->aggdistinct != NIL;
 }
 
 /*

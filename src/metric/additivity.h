@@ -21,6 +21,7 @@ extern MetricAdditivity kpi_additivity(Node *expr);
 extern const char *kpi_additivity_name(MetricAdditivity additivity);
 extern bool kpi_sums_up(Node *expr);
 extern bool kpi_counts(Node *expr);
+extern bool kpi_counts_distinct(Node *expr);
 extern bool kpi_is_zero(Node *node);
 extern Node *kpi_contribution(Node *expr);
 

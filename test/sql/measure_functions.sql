@@ -57,7 +57,7 @@ DECLARE caught int := 0; value numeric;
 BEGIN
   FOR i IN 1..n LOOP
     BEGIN
-      EXECUTE (ARRAY['SELECT sum(revenue * 2) FROM sales', 'SELECT measure(revenue) FROM sales, orders', 'SELECT measure(qty) FROM orders', 'SELECT measure(nothing) FROM sales', 'SELECT measure(raw) FROM (SELECT revenue / 0 AS raw FROM sales) x'])[1 + i % 5] INTO value;
+      EXECUTE (ARRAY['SELECT sum(revenue * id) FROM sales', 'SELECT measure(revenue) FROM sales, orders', 'SELECT measure(qty) FROM orders', 'SELECT measure(nothing) FROM sales', 'SELECT measure(raw) FROM (SELECT revenue / 0 AS raw FROM sales) x'])[1 + i % 5] INTO value;
     EXCEPTION WHEN OTHERS THEN caught := caught + 1;
     END;
     SELECT measure(revenue) INTO value FROM sales;
