@@ -151,8 +151,14 @@ UNION ALL SELECT NULL, sum(amount - refund) FILTER (WHERE status = 'paid'), 'tot
 /* A9 arithmetic on aggregates */ SELECT region, SUM(net_revenue) / NULLIF(SUM(order_count), 0), SUM(net_revenue) * 1.1 FROM sales GROUP BY region;
 /* expect: rows */ SELECT region, sum(amount - refund) FILTER (WHERE status = 'paid') / nullif((count(*) FILTER (WHERE status = 'paid'))::numeric, 0), sum(amount - refund) FILTER (WHERE status = 'paid') * 1.1 FROM orders GROUP BY region;
 
-/* A9 arithmetic inside */ SELECT SUM(net_revenue * 2) FROM sales;
+/* A9 arithmetic inside */ SELECT SUM(net_revenue + 2) FROM sales;
 /* expect: KP002 net_revenue */
+
+/* A9 constant factor */ SELECT region, SUM(net_revenue * 2), SUM(-net_revenue), SUM(net_revenue / 1000.0) FROM sales GROUP BY region;
+/* expect: rows */ SELECT region, sum(amount - refund) FILTER (WHERE status = 'paid') * 2, -sum(amount - refund) FILTER (WHERE status = 'paid'), sum(amount - refund) FILTER (WHERE status = 'paid') / 1000.0 FROM orders GROUP BY region;
+
+/* A10 dbplyr ifelse */ SELECT region, SUM(CASE WHEN (channel = 'web') THEN net_revenue WHEN NOT (channel = 'web') THEN NULL END), SUM(COALESCE(net_revenue, 0)) FROM sales GROUP BY region;
+/* expect: rows */ SELECT region, sum(amount - refund) FILTER (WHERE status = 'paid' AND channel = 'web'), coalesce(sum(amount - refund) FILTER (WHERE status = 'paid'), 0) FROM orders GROUP BY region;
 
 /* A9 two measures inside */ SELECT SUM(net_revenue + order_count) FROM sales;
 /* expect: KP002 net_revenue */
