@@ -168,8 +168,8 @@ BEGIN ATOMIC
 			   'SELECT kpi.refresh_lineage()'
 		  FROM (SELECT e.*, true AS is_recorded
 				  FROM kpi.lineage_edge e
-				 WHERE (e.target_class, e.target) NOT IN
-					   (SELECT d.target_class, d.target FROM derived d WHERE d.problem IS NOT NULL)
+				 WHERE NOT EXISTS (SELECT FROM derived d
+									WHERE d.target = e.target AND d.target_class = e.target_class AND d.problem IS NOT NULL)
 				UNION ALL
 				SELECT d.target_class, d.target, d.target_name, d.target_column,
 					   d.source_class, d.source, d.source_name, d.source_column, d.kind, d.transformation, false

@@ -172,11 +172,14 @@ BEGIN ATOMIC
 		SELECT d.target_class, d.target, d.target_name, d.problem, d.passing
 		  FROM derived d
 		 WHERE d.problem IS NOT NULL
+	), told (class, object) AS MATERIALIZED (
+		SELECT o.class, o.object FROM object o
+		EXCEPT
+		SELECT f.target_class, f.target FROM failed f
 	), recorded AS MATERIALIZED (
 		SELECT e.ctid AS id, e::kpi.lineage_edge AS edge
-		  FROM object o
-		  JOIN kpi.lineage_edge e ON e.target = o.object AND e.target_class = o.class
-		 WHERE NOT EXISTS (SELECT FROM failed f WHERE f.target = o.object AND f.target_class = o.class)
+		  FROM told t
+		  JOIN kpi.lineage_edge e ON e.target = t.object AND e.target_class = t.class
 		   FOR UPDATE OF e NOWAIT
 	), difference AS MATERIALIZED (
 		SELECT u.edge, min(u.id) AS id
@@ -421,7 +424,11 @@ WITH stale (is_stale) AS MATERIALIZED (
 ), edge AS (
 	SELECT e.* FROM kpi.lineage_edge e
 	 WHERE NOT (SELECT is_stale FROM stale)
-		OR (e.target_class, e.target) IN (SELECT d.target_class, d.target FROM derived d WHERE d.problem IS NOT NULL)
+	UNION ALL
+	SELECT e.*
+	  FROM derived d
+	  JOIN kpi.lineage_edge e ON e.target = d.target AND e.target_class = d.target_class
+	 WHERE d.problem IS NOT NULL
 	UNION ALL
 	SELECT d.target_class, d.target, d.target_name, d.target_column,
 		   d.source_class, d.source, d.source_name, d.source_column, d.kind, d.transformation
