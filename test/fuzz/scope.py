@@ -549,7 +549,10 @@ class Round:
         """A grant that ends soon is all that shows something; also one by which the dimension's owner sees its table."""
         role = self.rng.choice(READERS + [STEWARD])
         dimension = self.some_dimension()
-        if dimension is None:
+        inner = [d for o in self.world.dimensions.values() if o.table and o.owner == STEWARD for d in self.world.relations[o.table].protections]
+        if inner and self.rng.random() < 0.5:
+            role, dimension = STEWARD, self.world.dimensions[self.rng.choice(sorted(inner))]
+        if dimension is None or not dimension.exists or dimension.broken:
             return
         for held in [g for g in dimension.grants if g[0] == role][:1]:
             self.admin.sql("SELECT kpi.revoke_scope(%s, %s)", (role, dimension.name))
