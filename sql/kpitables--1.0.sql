@@ -58,7 +58,7 @@ SELECT pg_catalog.pg_extension_config_dump('kpi.dimension_registry',
 			CASE WHEN d.owner IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.owner)
 				THEN d.owner ELSE 0::pg_catalog.regrole END,
 			CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.admin) THEN d.admin END
-	   FROM kpi.dimension_registry d
+	   FROM (SELECT * FROM kpi.dimension_registry ORDER BY ctid) d
 	  WHERE d.relid IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = d.relid)');
 
 -- Roles are kept by OID: another role of the same name has nothing.  There are no
@@ -90,8 +90,9 @@ SELECT pg_catalog.pg_extension_config_dump('kpi.scope_grant',
 			CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = g.granted_by)
 				THEN g.granted_by ELSE 0::pg_catalog.regrole END,
 			g.granted_at
-	   FROM kpi.scope_grant g
-	  WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = g.grantee)');
+	   FROM (SELECT * FROM kpi.scope_grant
+			  WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = grantee)
+			  ORDER BY ctid) g');
 
 CREATE TABLE kpi.protection_registry (
 	relid		regclass NOT NULL,
@@ -108,7 +109,7 @@ COMMENT ON COLUMN kpi.protection_registry.dimension IS 'the dimension that scope
 COMMENT ON COLUMN kpi.protection_registry.attname IS 'the column that holds the key; follows when it is renamed';
 COMMENT ON COLUMN kpi.protection_registry.writes IS 'do writes obey, too?';
 SELECT pg_catalog.pg_extension_config_dump('kpi.protection_registry',
-	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid)');
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid) ORDER BY ctid');
 
 CREATE FUNCTION kpi.scope_changed()
 RETURNS trigger
@@ -495,7 +496,7 @@ COMMENT ON COLUMN kpi.metric_registry.direction IS 'up or down: where the value 
 COMMENT ON COLUMN kpi.metric_registry.min_group_rows IS
 	'groups of fewer rows than this have no value, by the view''s own definition; 0 is no limit';
 SELECT pg_catalog.pg_extension_config_dump('kpi.metric_registry',
-	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid)');
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid) ORDER BY ctid');
 
 CREATE FUNCTION kpi.create_metric(
 	name text,
@@ -600,7 +601,7 @@ COMMENT ON COLUMN kpi.metric_view_registry.tags IS 'words to group metric views 
 COMMENT ON COLUMN kpi.metric_view_registry.time_dimension IS
 	'number of the column that is the primary time dimension; NULL where there is none';
 SELECT pg_catalog.pg_extension_config_dump('kpi.metric_view_registry',
-	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid)');
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid) ORDER BY ctid');
 
 CREATE FUNCTION kpi.metric_column(metric regclass, type anyelement)
 RETURNS anyelement
@@ -1944,7 +1945,7 @@ COMMENT ON COLUMN kpi.track_registry.tracked_at IS 'since when the table is trac
 COMMENT ON COLUMN kpi.track_registry.verified_at IS
 	'when kpi.track() was last called: kpi.check() tells of what no trigger saw after it';
 SELECT pg_catalog.pg_extension_config_dump('kpi.track_registry',
-	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid)');
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid) ORDER BY ctid');
 
 -- Rows are only ever appended, by kpi.record_change() and the event triggers.  The
 -- dump leaves out tables that are gone: their numbers mean others elsewhere.

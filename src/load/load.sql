@@ -15,7 +15,7 @@ COMMENT ON COLUMN kpi.track_registry.tracked_at IS 'since when the table is trac
 COMMENT ON COLUMN kpi.track_registry.verified_at IS
 	'when kpi.track() was last called: kpi.check() tells of what no trigger saw after it';
 SELECT pg_catalog.pg_extension_config_dump('kpi.track_registry',
-	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid)');
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid) ORDER BY ctid');
 
 -- Rows are only ever appended, by kpi.record_change() and the event triggers.  The
 -- dump leaves out tables that are gone: their numbers mean others elsewhere.

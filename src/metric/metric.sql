@@ -27,7 +27,7 @@ COMMENT ON COLUMN kpi.metric_registry.direction IS 'up or down: where the value 
 COMMENT ON COLUMN kpi.metric_registry.min_group_rows IS
 	'groups of fewer rows than this have no value, by the view''s own definition; 0 is no limit';
 SELECT pg_catalog.pg_extension_config_dump('kpi.metric_registry',
-	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid)');
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid) ORDER BY ctid');
 
 CREATE FUNCTION kpi.create_metric(
 	name text,

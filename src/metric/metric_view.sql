@@ -17,7 +17,7 @@ COMMENT ON COLUMN kpi.metric_view_registry.tags IS 'words to group metric views 
 COMMENT ON COLUMN kpi.metric_view_registry.time_dimension IS
 	'number of the column that is the primary time dimension; NULL where there is none';
 SELECT pg_catalog.pg_extension_config_dump('kpi.metric_view_registry',
-	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid)');
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid) ORDER BY ctid');
 
 CREATE FUNCTION kpi.metric_column(metric regclass, type anyelement)
 RETURNS anyelement

@@ -31,7 +31,7 @@ SELECT pg_catalog.pg_extension_config_dump('kpi.dimension_registry',
 			CASE WHEN d.owner IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.owner)
 				THEN d.owner ELSE 0::pg_catalog.regrole END,
 			CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.admin) THEN d.admin END
-	   FROM kpi.dimension_registry d
+	   FROM (SELECT * FROM kpi.dimension_registry ORDER BY ctid) d
 	  WHERE d.relid IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = d.relid)');
 
 -- Roles are kept by OID: another role of the same name has nothing.  There are no
@@ -63,8 +63,9 @@ SELECT pg_catalog.pg_extension_config_dump('kpi.scope_grant',
 			CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = g.granted_by)
 				THEN g.granted_by ELSE 0::pg_catalog.regrole END,
 			g.granted_at
-	   FROM kpi.scope_grant g
-	  WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = g.grantee)');
+	   FROM (SELECT * FROM kpi.scope_grant
+			  WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = grantee)
+			  ORDER BY ctid) g');
 
 CREATE TABLE kpi.protection_registry (
 	relid		regclass NOT NULL,
@@ -81,7 +82,7 @@ COMMENT ON COLUMN kpi.protection_registry.dimension IS 'the dimension that scope
 COMMENT ON COLUMN kpi.protection_registry.attname IS 'the column that holds the key; follows when it is renamed';
 COMMENT ON COLUMN kpi.protection_registry.writes IS 'do writes obey, too?';
 SELECT pg_catalog.pg_extension_config_dump('kpi.protection_registry',
-	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid)');
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid) ORDER BY ctid');
 
 CREATE FUNCTION kpi.scope_changed()
 RETURNS trigger

@@ -26,7 +26,7 @@ $node->safe_psql('postgres', q{
 	BEGIN
 	  FOR i IN 1..times LOOP
 	    query := (ARRAY['SELECT kpi.measure(mean) FROM m.sales WHERE id > 3', 'SELECT sum(revenue) FROM (SELECT * FROM m.sales OFFSET 0) x', 'SELECT kpi.measure(n) FROM m.f()', 'SELECT s FROM m.sales s LIMIT 1',
-	      'SELECT region FROM m.sales GROUP BY region HAVING kpi.measure(n) > 1 LIMIT 1', 'SELECT sum(n * 2) FROM m.sales', 'SELECT kpi.measure(n) FROM m.sales, m.orders', 'SELECT kpi.explain_measure(''SELECT kpi.measure(mean) FROM m.sales'')',
+	      'SELECT region FROM m.sales GROUP BY region HAVING kpi.measure(n) > 1 LIMIT 1', 'SELECT sum(n + 2) FROM m.sales', 'SELECT kpi.measure(n) FROM m.sales, m.orders', 'SELECT kpi.explain_measure(''SELECT kpi.measure(mean) FROM m.sales'')',
 	      'WITH c AS MATERIALIZED (TABLE m.sales) SELECT kpi.measure(mean) FROM c', 'SELECT kpi.measure(n) FROM generate_series(1, 2) g LEFT JOIN m.sales ON id = g GROUP BY g'])[1 + i % 10];
 	    BEGIN
 	      EXECUTE query INTO x;
