@@ -40,11 +40,15 @@ TABLE lin.told;
 TABLE lin.problems;
 
 --
--- R16: a view that cannot be derived is its owner's concern
+-- R16: a view that cannot be derived is its owner's concern.  How deep is too deep depends on the build, so here it is derived with
+-- less stack than it is made with.
 --
+ALTER EVENT TRIGGER kpi_record_lineage DISABLE;
 SET ROLE regress_kpi_attacker;
 SELECT lin.run(format('CREATE VIEW lin_evil.deep AS SELECT %s AS c FROM lin.t', repeat('(', 6000) || 'a' || repeat(' + 1)', 6000)));
 RESET ROLE;
+ALTER EVENT TRIGGER kpi_record_lineage ENABLE ALWAYS;
+SET max_stack_depth = '400kB';
 TABLE lin.told;
 TABLE lin.problems;
 SELECT count(*) FROM kpi.upstream('lin_evil.deep');
@@ -59,30 +63,28 @@ SELECT count(*) AS stale FROM kpi.lineage_stale;
 INSERT INTO kpi.lineage_stale (command, problem) VALUES ('test', 'test');
 TABLE lin.told;
 DELETE FROM kpi.lineage_stale;
+RESET max_stack_depth;
 -- what was recorded of it before stays
 SET ROLE regress_kpi_attacker;
-CREATE VIEW lin_evil.grown AS SELECT b AS c FROM lin.t;
-SELECT lin.run(format('CREATE OR REPLACE VIEW lin_evil.grown AS SELECT %s AS c FROM lin.t', repeat('(', 6000) || 'b' || repeat(' + 1)', 6000)));
+DROP VIEW lin_evil.deep;
+CREATE VIEW lin_evil.deep AS SELECT b AS c FROM lin.t;
 RESET ROLE;
-SELECT source, source_column, transformation FROM kpi.upstream('lin_evil.grown.c');
-INSERT INTO kpi.lineage_stale (command, problem) VALUES ('test', 'test');
-SELECT source, source_column, transformation FROM kpi.upstream('lin_evil.grown.c');
-DELETE FROM kpi.lineage_stale;
-TABLE lin.problems;
-DROP VIEW lin_evil.deep, lin_evil.grown;
-TABLE lin.problems;
--- little stack
+ALTER EVENT TRIGGER kpi_record_lineage DISABLE;
 SET ROLE regress_kpi_attacker;
-SELECT lin.run(format('CREATE VIEW lin_evil.deep AS SELECT %s AS c FROM lin.t', repeat('(', 1000) || 'b' || repeat(' + 1)', 1000)));
+SELECT lin.run(format('CREATE OR REPLACE VIEW lin_evil.deep AS SELECT %s AS c FROM lin.t', repeat('(', 6000) || 'b' || repeat(' + 1)', 6000)));
 RESET ROLE;
-TABLE lin.problems;
-SET max_stack_depth = '300kB';
-TABLE lin.problems;
+ALTER EVENT TRIGGER kpi_record_lineage ENABLE ALWAYS;
+SET max_stack_depth = '400kB';
+SELECT source, source_column, transformation FROM kpi.upstream('lin_evil.deep.c');
+SELECT kpi.refresh_lineage();
+SELECT source, source_column, transformation FROM kpi.upstream('lin_evil.deep.c');
 INSERT INTO kpi.lineage_stale (command, problem) VALUES ('test', 'test');
-SELECT * FROM lin.told WHERE by IN ('lineage', 'upstream', 'downstream');
+SELECT source, source_column, transformation FROM kpi.upstream('lin_evil.deep.c');
 DELETE FROM kpi.lineage_stale;
+TABLE lin.problems;
 RESET max_stack_depth;
 DROP VIEW lin_evil.deep;
+TABLE lin.problems;
 -- something that PostgreSQL itself cannot read any more
 SET ROLE regress_kpi_attacker;
 CREATE FUNCTION lin_evil.f(int) RETURNS int LANGUAGE sql AS 'SELECT $1';
