@@ -381,6 +381,48 @@ kpi_relation_query(Relation rel)
 	return NULL;
 }
 
+/* Relations that a tree names, on their way */
+typedef struct RelationSearch
+{
+	bool		in_from;		/* only those that are read? */
+	List	   *relids;
+}			RelationSearch;
+
+/*
+ * Walker: collect relations.
+ */
+static bool
+collect_relations(Node *node, RelationSearch * search)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		if (rte->rtekind == RTE_RELATION && (rte->inFromCl || !search->in_from))
+			search->relids = lappend_oid(search->relids, rte->relid);
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, collect_relations, search,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, collect_relations, search);
+}
+
+/*
+ * The OIDs of the relations that a tree names, as often as it does: all, or those in
+ * FROM, for a view's entries for OLD and NEW are not read.
+ */
+List *
+kpi_tree_relations(Node *tree, bool in_from)
+{
+	RelationSearch search = {in_from, NIL};
+
+	(void) collect_relations(tree, &search);
+	return search.relids;
+}
+
 /*
  * Is a stored tree nested so deep that to read it might exhaust the stack?  Whoever
  * looks at everybody's views must not fail at one.  A token's own braces are

@@ -51,5 +51,6 @@ extern char *kpi_relation_name(Oid relid);
 extern Oid	kpi_relation_owner(Oid relid);
 extern Query *kpi_relation_query(Relation rel);
 extern Query *kpi_stored_query(Oid relid, bool *too_deep);
+extern List *kpi_tree_relations(Node *tree, bool in_from);
 
 #endif							/* KPI_CATALOG_CATALOG_H */

@@ -12,8 +12,6 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "nodes/nodeFuncs.h"
-#include "parser/parsetree.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -63,29 +61,19 @@ kpi_peek_at_relation(Oid relid)
 }
 
 /*
- * Walker: is there a relation that cannot be locked?
- */
-static bool
-find_unavailable(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, RangeTblEntry))
-		return ((RangeTblEntry *) node)->rtekind == RTE_RELATION &&
-			!kpi_peek_at_relation(((RangeTblEntry *) node)->relid);
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, find_unavailable, context,
-								 QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, find_unavailable, context);
-}
-
-/*
  * Lock the relations that a query names; false where that is not possible at once.
  */
-bool
-kpi_peek_at_query(Query *query)
+static bool
+peek_at_query(Query *query)
 {
-	return !find_unavailable((Node *) query, NULL);
+	ListCell   *lc;
+
+	foreach(lc, kpi_tree_relations((Node *) query, false))
+	{
+		if (!kpi_peek_at_relation(lfirst_oid(lc)))
+			return false;
+	}
+	return true;
 }
 
 /* A view whose definition is written as SQL */
@@ -106,7 +94,7 @@ kpi_view_sql(Oid relid, bool pretty)
 	Query	   *query = kpi_stored_query(relid, &too_deep);
 	ListCell   *lc;
 
-	if (query == NULL || !kpi_peek_at_query(query))
+	if (query == NULL || !peek_at_query(query))
 		return NULL;
 	foreach(lc, query->targetList)
 	{

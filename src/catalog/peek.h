@@ -13,7 +13,6 @@
 
 extern void kpi_peek(KpiErrand errand, void *arg);
 extern bool kpi_peek_at_relation(Oid relid);
-extern bool kpi_peek_at_query(Query *query);
 extern char *kpi_view_sql(Oid relid, bool pretty);
 
 #endif							/* KPI_CATALOG_PEEK_H */

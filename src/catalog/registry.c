@@ -15,8 +15,10 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
+#include "utils/array.h"
 #include "utils/datum.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -244,6 +246,21 @@ kpi_registry_value(const char *sql, int nargs, Oid *argtypes, Datum *values,
 	(void) kpi_registry_read(sql, nargs, argtypes, values, take_first_value, &first);
 	*isnull = first.isnull;
 	return first.value;
+}
+
+/*
+ * OIDs as a value for a statement.
+ */
+Datum
+kpi_oid_array(List *oids)
+{
+	Datum	   *elems = palloc(sizeof(Datum) * (list_length(oids) + 1));
+	ListCell   *lc;
+
+	foreach(lc, oids)
+		elems[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
+	return PointerGetDatum(construct_array(elems, list_length(oids), OIDOID, sizeof(Oid),
+										   true, TYPALIGN_INT));
 }
 
 /*

@@ -9,6 +9,7 @@
 
 #include "access/htup.h"
 #include "access/tupdesc.h"
+#include "nodes/pg_list.h"
 #include "utils/snapshot.h"
 
 /* Takes one row of a result; runs in the caller's memory context */
@@ -26,6 +27,8 @@ extern Datum kpi_registry_value(const char *sql, int nargs, Oid *argtypes,
 
 extern uint64 kpi_read_as(Oid role, const char *sql, int nargs,
 						  Oid *argtypes, Datum *values, KpiRowTaker taker, void *arg);
+
+extern Datum kpi_oid_array(List *oids);
 
 /* a column of a row, copied */
 extern Datum kpi_row_value(HeapTuple row, TupleDesc desc, int column, bool *isnull);

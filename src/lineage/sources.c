@@ -23,7 +23,6 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "rewrite/prs2lock.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
@@ -48,28 +47,6 @@ PG_FUNCTION_INFO_V1(kpi_derive_lineage_rows);
 #define LOCK_TABLE_PARTS	4
 
 /*
- * Walker: collect the relations that a tree names.
- */
-static bool
-collect_relations(Node *node, List **relids)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, RangeTblEntry))
-	{
-		RangeTblEntry *rte = (RangeTblEntry *) node;
-
-		if (rte->rtekind == RTE_RELATION)
-			*relids = lappend_oid(*relids, rte->relid);
-		return false;
-	}
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, collect_relations, relids,
-								 QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, collect_relations, relids);
-}
-
-/*
  * Lock a relation for reading, within kpi_peek(); an error where somebody is
  * changing it.
  */
@@ -90,10 +67,9 @@ void
 kpi_lock_what_is_read(Node *tree)
 {
 	int			most = max_locks_per_xact * (MaxBackends + max_prepared_xacts) / LOCK_TABLE_PARTS;
-	List	   *relids = NIL;
+	List	   *relids = kpi_tree_relations(tree, false);
 	ListCell   *lc;
 
-	(void) collect_relations(tree, &relids);
 	list_sort(relids, list_oid_cmp);
 	list_deduplicate_oid(relids);
 	if (list_length(relids) > most)

@@ -475,19 +475,19 @@ typedef struct MembersText
 static void
 write_members(void *arg)
 {
-	MembersText *text = arg;
-	TrackedTable *table = text->touched->table;
+	MembersText *writing = arg;
+	TrackedTable *table = writing->touched->table;
 	JsonbParseState *state = NULL;
 	JsonbValue *object;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < table->nkeys; i++)
 	{
-		if (!text->touched->members[i].too_many)
-			push_members(&state, &table->keys[i], &text->touched->members[i]);
+		if (!writing->touched->members[i].too_many)
+			push_members(&state, &table->keys[i], &writing->touched->members[i]);
 	}
 	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	text	  ->members = JsonbValueToJsonb(object);
+	writing->members = JsonbValueToJsonb(object);
 }
 
 /*

@@ -30,14 +30,6 @@
 #include "load/load.h"
 #include "scope/key.h"
 
-/* A table and all that it is below of */
-#define ANCESTORS \
-	"WITH RECURSIVE ancestor (relid, distance) AS (" \
-	" SELECT $1, 0" \
-	" UNION" \
-	" SELECT i.inhparent, a.distance + 1 FROM ancestor a" \
-	"  JOIN pg_inherits i ON i.inhrelid = a.relid) "
-
 /* An entry of the cache */
 typedef struct CachedTable
 {
@@ -191,7 +183,11 @@ load_table(Oid relid)
 	MemoryContext context;
 	TrackedTable *table;
 
-	(void) kpi_registry_read(ANCESTORS
+	(void) kpi_registry_read("WITH RECURSIVE ancestor (relid, distance) AS ("
+							 " SELECT $1, 0"
+							 " UNION"
+							 " SELECT i.inhparent, a.distance + 1 FROM ancestor a"
+							 "  JOIN pg_inherits i ON i.inhrelid = a.relid) "
 							 "SELECT t.time_column FROM ancestor a"
 							 " JOIN kpi.track_registry t ON t.relid = a.relid"
 							 " ORDER BY a.distance",
@@ -205,9 +201,8 @@ load_table(Oid relid)
 	table->context = context;
 	load_time_column(table, tracking.time_column);
 	table->last_attnum = table->time_attnum;
-	(void) kpi_registry_read(ANCESTORS
-							 "SELECT p.dimension, min(p.attname::text), d.type::oid"
-							 " FROM ancestor a"
+	(void) kpi_registry_read("SELECT p.dimension, min(p.attname::text), d.type::oid"
+							 " FROM kpi.relation_and_parents($1) AS a (relid)"
 							 " JOIN kpi.protection_registry p ON p.relid = a.relid"
 							 " JOIN kpi.dimension_registry d ON d.name = p.dimension"
 							 " GROUP BY p.dimension, d.type HAVING count(DISTINCT p.attname) = 1",

@@ -24,7 +24,6 @@
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -149,21 +148,6 @@ make_triggers(Oid relid)
 }
 
 /*
- * OIDs as an SQL array.
- */
-static Datum
-oid_array(List *oids)
-{
-	Datum	   *elems = palloc(sizeof(Datum) * (list_length(oids) + 1));
-	int			count = 0;
-	ListCell   *lc;
-
-	foreach(lc, oids)
-		elems[count++] = ObjectIdGetDatum(lfirst_oid(lc));
-	return PointerGetDatum(construct_array(elems, count, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
-}
-
-/*
  * Take a row.
  */
 static void
@@ -199,7 +183,7 @@ static List *
 find_repairs(List *relids)
 {
 	Oid			argtypes[] = {OIDARRAYOID};
-	Datum		values[] = {oid_array(relids)};
+	Datum		values[] = {kpi_oid_array(relids)};
 
 	return kpi_load_rows("SELECT g.relation::oid, g.wanted FROM kpi.track_repairs g"
 						 " WHERE g.relation IN (SELECT f.relid FROM unnest($1) AS r (relid)"

@@ -24,6 +24,7 @@
 
 #include "catalog/catalog.h"
 #include "measure/argument.h"
+#include "metric/additivity.h"
 
 static bool read_value(Node *node, CarrierArgument *result, Node **value);
 
@@ -33,23 +34,11 @@ static bool read_value(Node *node, CarrierArgument *result, Node **value);
 static bool
 is_null_or_zero(Node *node, bool *is_zero)
 {
-	Const	   *con = (Const *) kpi_strip_coercions(node);
-	char	   *text;
-	Oid			output;
-	bool		varlena;
+	Node	   *inner = kpi_strip_coercions(node);
 
-	*is_zero = false;
-	if (con == NULL)
-		return true;
-	if (!IsA(con, Const))
-		return false;
-	if (con->constisnull)
-		return true;
-	getTypeOutputInfo(con->consttype, &output, &varlena);
-	text = OidOutputFunctionCall(output, con->constvalue);
-
-	*is_zero = strspn(text, "0.") == strlen(text);
-	return *is_zero;
+	*is_zero = inner != NULL && kpi_is_zero(inner);
+	return inner == NULL || *is_zero ||
+		(IsA(inner, Const) && ((Const *) inner)->constisnull);
 }
 
 /*
@@ -73,13 +62,13 @@ typedef struct Substitution
 {
 	Node	   *from;
 	Node	   *to;
-}			Substitution;
+} Substitution;
 
 /*
  * Put one node in the place of another, this very one.
  */
 static Node *
-substitute(Node *node, Substitution * substitution)
+substitute(Node *node, Substitution *substitution)
 {
 	if (node == NULL)
 		return NULL;
@@ -192,7 +181,7 @@ said_of_arms(List *conditions, List *said, Node *otherwise)
 	if (always)
 		return NULL;
 	if (list_length(said) == 1 && is_bool(linitial(said), true) && is_bool(otherwise, false))
-		return linitial(conditions);
+		return copyObject(linitial(conditions));
 
 	expr = makeNode(CaseExpr);
 	expr->casetype = BOOLOID;

@@ -591,7 +591,6 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 
 	definition = statement_definition(rewrite, origin.metric);
 	check_condition(level, arg.condition);
-	check_condition(level, arg.counted);
 	arg.condition = kpi_rewrite_condition(rewrite, level, arg.condition);
 	check_governed(agg, carrier, &arg, &origin, definition);
 
@@ -615,7 +614,7 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 	value = kpi_scale_as(&arg, value);
 	if (arg.gives_zero)
 	{
-		arg.counted = kpi_rewrite_condition(rewrite, level, copyObject(arg.counted));
+		arg.counted = kpi_rewrite_condition(rewrite, level, arg.counted);
 		value = zero_if_rows(value, make_and_qual(copyObject(filter), arg.counted),
 							 agg->agglevelsup);
 	}

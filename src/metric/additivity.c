@@ -82,6 +82,19 @@ is_named(const char *name, const char *const *names)
 }
 
 /*
+ * A constant as text.
+ */
+static char *
+const_text(Const *con)
+{
+	Oid			output;
+	bool		varlena;
+
+	getTypeOutputInfo(con->consttype, &output, &varlena);
+	return OidOutputFunctionCall(output, con->constvalue);
+}
+
+/*
  * Is this the constant zero of its type?
  */
 bool
@@ -89,8 +102,6 @@ kpi_is_zero(Node *node)
 {
 	Const	   *con;
 	char	   *text;
-	Oid			output;
-	bool		varlena;
 
 	node = kpi_strip_coercions(node);
 	if (!IsA(node, Const) || ((Const *) node)->constisnull)
@@ -98,8 +109,7 @@ kpi_is_zero(Node *node)
 	con = (Const *) node;
 	if (TypeCategory(con->consttype) != TYPCATEGORY_NUMERIC)
 		return false;
-	getTypeOutputInfo(con->consttype, &output, &varlena);
-	text = OidOutputFunctionCall(output, con->constvalue);
+	text = const_text(con);
 	return text[0] != '-' && strspn(text, "0.") == strlen(text);
 }
 
@@ -186,8 +196,6 @@ is_exact_cast(Node *arg, Oid to, int32 typmod)
 static bool
 scales_exactly(OpExpr *op, Node *measure, Const *factor)
 {
-	Oid			output;
-	bool		varlena;
 	char	   *digits;
 
 	if (factor->constisnull)
@@ -196,8 +204,7 @@ scales_exactly(OpExpr *op, Node *measure, Const *factor)
 		(op->opresulttype == MONEYOID || op->opresulttype == INTERVALOID))
 		return max_scale(measure) == 0;
 
-	getTypeOutputInfo(factor->consttype, &output, &varlena);
-	digits = OidOutputFunctionCall(output, factor->constvalue);
+	digits = const_text(factor);
 	digits += *digits == '-';
 	if (op->opresulttype == MONEYOID || op->opresulttype == INTERVALOID)
 		return strspn(digits, "0123456789") == strlen(digits);

@@ -24,7 +24,6 @@
 #include "commands/defrem.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -101,29 +100,6 @@ come_to(BypassWalk *walk, Oid relid, Oid reader, BypassStep *before, bool held)
 }
 
 /*
- * Walker: collect the relations that a query reads; the entries of a view for OLD
- * and NEW are not read.
- */
-static bool
-collect_relations(Node *node, List **relids)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, RangeTblEntry))
-	{
-		RangeTblEntry *rte = (RangeTblEntry *) node;
-
-		if (rte->rtekind == RTE_RELATION && rte->inFromCl)
-			*relids = list_append_unique_oid(*relids, rte->relid);
-		return false;
-	}
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, collect_relations, relids,
-								 QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, collect_relations, relids);
-}
-
-/*
  * Is a view a security invoker?
  */
 static bool
@@ -170,11 +146,10 @@ come_below(BypassWalk *walk, BypassStep *step, bool is_materialized)
 {
 	MemoryContext old = MemoryContextSwitchTo(walk->scratch);
 	Oid			reader = reader_below(step);
-	List	   *relids = NIL;
+	Query	   *query = kpi_stored_query(step->reading.relid, &step->too_deep);
+	List	   *relids = kpi_tree_relations((Node *) query, true);
 	ListCell   *lc;
 
-	(void) collect_relations((Node *) kpi_stored_query(step->reading.relid, &step->too_deep),
-							 &relids);
 	MemoryContextSwitchTo(old);
 	foreach(lc, relids)
 	{

@@ -42,6 +42,7 @@
 #include "catalog/registry.h"
 #include "catalog/utility.h"
 #include "scope/key.h"
+#include "scope/policy.h"
 #include "scope/scope.h"
 
 /* Names of the triggers of the table of a dimension */
@@ -408,12 +409,12 @@ check_new_name(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("a dimension needs a name")));
-	if (strlen(name) >= NAMEDATALEN - strlen("kpi_scope_"))
+	if (strlen(name) >= NAMEDATALEN - strlen(KPI_SCOPE_POLICY_PREFIX))
 		ereport(ERROR,
 				(errcode(ERRCODE_NAME_TOO_LONG),
 				 errmsg("name of dimension \"%s\" is too long", name),
 				 errdetail("Policies, triggers and views are named after it; it may have %d bytes.",
-						   (int) (NAMEDATALEN - 1 - strlen("kpi_scope_")))));
+						   (int) (NAMEDATALEN - 1 - strlen(KPI_SCOPE_POLICY_PREFIX)))));
 	if (kpi_find_dimension(name) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),

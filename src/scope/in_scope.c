@@ -311,11 +311,11 @@ compare_texts(const void *a, const void *b)
  * of it.
  */
 static char *
-comparable_text(char *text, Oid type)
+comparable_text(char *written, Oid type)
 {
 	if (type == BPCHAROID)
-		text[		bpchartruelen(text, strlen(text))] = '\0';
-	return text;
+		written[bpchartruelen(written, strlen(written))] = '\0';
+	return written;
 }
 
 /*
@@ -323,9 +323,9 @@ comparable_text(char *text, Oid type)
  * written differently; other types are compared as they are written.
  */
 static bool
-is_number(const char *text, Oid type)
+is_number(const char *written, Oid type)
 {
-	const char *digits = text +(*text == '-');
+	const char *digits = written + (*written == '-');
 	size_t		length = strlen(digits);
 	size_t		most = type == INT2OID ? 4 : type == INT4OID ? 9 : type == INT8OID ? 18 :
 	type == NUMERICOID ? 100 : 0;

@@ -30,11 +30,11 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 #include "catalog/catalog.h"
 #include "catalog/registry.h"
 #include "scope/members.h"
+#include "scope/policy.h"
 
 /* With more members than these an index is not looked at */
 #define MAX_INDEX_PROBES	100
@@ -58,19 +58,10 @@ typedef struct KeyReading
 bool
 kpi_is_bound(Dimension *dimension)
 {
-	HeapTuple	tuple;
-	bool		enabled;
-
-	if (!OidIsValid(dimension->table) ||
-		pg_class_ownercheck(dimension->table, dimension->owner) ||
-		has_bypassrls_privilege(dimension->owner))
-		return false;
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(dimension->table));
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	enabled = ((Form_pg_class) GETSTRUCT(tuple))->relrowsecurity;
-	ReleaseSysCache(tuple);
-	return enabled;
+	return OidIsValid(dimension->table) &&
+		!pg_class_ownercheck(dimension->table, dimension->owner) &&
+		!has_bypassrls_privilege(dimension->owner) &&
+		kpi_has_row_security(dimension->table);
 }
 
 /*

@@ -41,17 +41,16 @@ PG_FUNCTION_INFO_V1(kpi_policy_column);
 PG_FUNCTION_INFO_V1(kpi_within_scopes);
 
 #define OPEN_POLICY		"kpi_open"
-#define SCOPE_POLICY_PREFIX	"kpi_scope_"
-#define SCOPE_POLICY	SCOPE_POLICY_PREFIX "%s"
+#define SCOPE_POLICY	KPI_SCOPE_POLICY_PREFIX "%s"
 
 /* What to look for among a table's policies */
-typedef bool (*PolicyTest) (Form_pg_policy policy);
+typedef bool (*PolicyTest) (HeapTuple tuple, TupleDesc desc, void *arg);
 
 /*
  * Does a table have a policy that passes a test?
  */
 static bool
-has_policy_like(Oid relid, PolicyTest test)
+has_policy_like(Oid relid, PolicyTest test, void *arg)
 {
 	Relation	catalog = table_open(PolicyRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -63,7 +62,7 @@ has_policy_like(Oid relid, PolicyTest test)
 				ObjectIdGetDatum(relid));
 	scan = systable_beginscan(catalog, PolicyPolrelidPolnameIndexId, true, NULL, 1, &key);
 	while (!result && HeapTupleIsValid(tuple = systable_getnext(scan)))
-		result = test((Form_pg_policy) GETSTRUCT(tuple));
+		result = test(tuple, RelationGetDescr(catalog), arg);
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 	return result;
@@ -73,27 +72,33 @@ has_policy_like(Oid relid, PolicyTest test)
  * One of a dimension's scope?
  */
 static bool
-is_scope_policy(Form_pg_policy policy)
+is_scope_policy(HeapTuple tuple, TupleDesc desc, void *arg)
 {
-	return strncmp(NameStr(policy->polname), SCOPE_POLICY_PREFIX,
-				   strlen(SCOPE_POLICY_PREFIX)) == 0;
+	Form_pg_policy policy = (Form_pg_policy) GETSTRUCT(tuple);
+
+	return strncmp(NameStr(policy->polname), KPI_SCOPE_POLICY_PREFIX,
+				   strlen(KPI_SCOPE_POLICY_PREFIX)) == 0;
 }
 
 /*
  * One that is not ours?
  */
 static bool
-is_other_policy(Form_pg_policy policy)
+is_other_policy(HeapTuple tuple, TupleDesc desc, void *arg)
 {
-	return !is_scope_policy(policy) && strcmp(NameStr(policy->polname), OPEN_POLICY) != 0;
+	Form_pg_policy policy = (Form_pg_policy) GETSTRUCT(tuple);
+
+	return !is_scope_policy(tuple, desc, arg) && strcmp(NameStr(policy->polname), OPEN_POLICY) != 0;
 }
 
 /*
  * A permissive one that is not ours?
  */
 static bool
-is_own_permissive_policy(Form_pg_policy policy)
+is_own_permissive_policy(HeapTuple tuple, TupleDesc desc, void *arg)
 {
+	Form_pg_policy policy = (Form_pg_policy) GETSTRUCT(tuple);
+
 	return policy->polpermissive && strcmp(NameStr(policy->polname), OPEN_POLICY) != 0;
 }
 
@@ -103,7 +108,7 @@ is_own_permissive_policy(Form_pg_policy policy)
 bool
 kpi_has_scope_policies(Oid relid)
 {
-	return has_policy_like(relid, is_scope_policy);
+	return has_policy_like(relid, is_scope_policy, NULL);
 }
 
 /*
@@ -112,7 +117,7 @@ kpi_has_scope_policies(Oid relid)
 bool
 kpi_has_other_policies(Oid relid)
 {
-	return has_policy_like(relid, is_other_policy);
+	return has_policy_like(relid, is_other_policy, NULL);
 }
 
 /*
@@ -136,8 +141,8 @@ kpi_has_scope_policy(Oid relid, const char *dimension)
 /*
  * Is row security enabled for a table?
  */
-static bool
-has_row_security(Oid relid)
+bool
+kpi_has_row_security(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	bool		result;
@@ -199,7 +204,7 @@ kpi_make_policies(Oid relid, Dimension *dimension, const char *column, bool writ
 				 errhint("Protect the table at the other server, or revoke privileges on the partition so that it is read through its parent only.")));
 
 	/* where row security was on, it is not for us to let anything through */
-	if (!has_row_security(relid) && !has_policy_like(relid, is_own_permissive_policy) &&
+	if (!kpi_has_row_security(relid) && !has_policy_like(relid, is_own_permissive_policy, NULL) &&
 		!has_policy(relid, OPEN_POLICY))
 		kpi_run_utility(psprintf("CREATE POLICY " OPEN_POLICY " ON %s"
 								 " USING (" KPI_SCHEMA ".within_scopes()) WITH CHECK (" KPI_SCHEMA ".within_scopes())", table));
@@ -223,12 +228,12 @@ kpi_drop_policies(Oid relid, const char *dimension)
 
 	if (has_policy(relid, policy))
 		kpi_run_utility(psprintf("DROP POLICY %s ON %s", quote_identifier(policy), table));
-	if (has_policy_like(relid, is_scope_policy) || !has_policy(relid, OPEN_POLICY))
+	if (has_policy_like(relid, is_scope_policy, NULL) || !has_policy(relid, OPEN_POLICY))
 		return;
 
 	/* where it is, it was we who enabled row security */
 	kpi_run_utility(psprintf("DROP POLICY " OPEN_POLICY " ON %s", table));
-	if (has_policy_like(relid, is_own_permissive_policy))
+	if (has_policy_like(relid, is_own_permissive_policy, NULL))
 		return;
 	kpi_run_utility(psprintf("ALTER TABLE ONLY %s NO FORCE ROW LEVEL SECURITY", table));
 	kpi_run_utility(psprintf("ALTER TABLE ONLY %s DISABLE ROW LEVEL SECURITY", table));
@@ -277,6 +282,35 @@ is_plain_policy(HeapTuple tuple, TupleDesc desc)
 		((Oid *) ARR_DATA_PTR(roles))[0] == ACL_ID_PUBLIC;
 }
 
+/* The policy of a dimension's scope, and the column that it looks at */
+typedef struct ScopePolicy
+{
+	const char *dimension;
+	char		command;		/* as pg_policy has it */
+	AttrNumber	column;			/* or 0 */
+}			ScopePolicy;
+
+/*
+ * Is this it, as kpi.protect() makes it?
+ */
+static bool
+find_column(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+	ScopePolicy *wanted = arg;
+	Form_pg_policy policy = (Form_pg_policy) GETSTRUCT(tuple);
+	bool		isnull;
+	Datum		condition;
+
+	if (strcmp(NameStr(policy->polname), psprintf(SCOPE_POLICY, wanted->dimension)) != 0 ||
+		policy->polcmd != wanted->command || !is_plain_policy(tuple, desc))
+		return false;
+	condition = heap_getattr(tuple, Anum_pg_policy_polqual, desc, &isnull);
+	if (!isnull)
+		wanted->column = asked_column(stringToNode(TextDatumGetCString(condition)),
+									  wanted->dimension);
+	return wanted->column != InvalidAttrNumber;
+}
+
 /*
  * kpi.policy_column(relation, dimension, writes): the number of the column that the
  * policy of a dimension's scope looks at, as the catalog has it; NULL where there is
@@ -285,38 +319,12 @@ is_plain_policy(HeapTuple tuple, TupleDesc desc)
 Datum
 kpi_policy_column(PG_FUNCTION_ARGS)
 {
-	Oid			relid = PG_GETARG_OID(0);
-	char	   *dimension = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char		command = PG_GETARG_BOOL(2) ? '*' : ACL_SELECT_CHR;
-	char	   *name = psprintf(SCOPE_POLICY, dimension);
-	Relation	catalog = table_open(PolicyRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	AttrNumber	column = InvalidAttrNumber;
+	ScopePolicy wanted = {text_to_cstring(PG_GETARG_TEXT_PP(1)),
+	PG_GETARG_BOOL(2) ? '*' : ACL_SELECT_CHR};
 
-	ScanKeyInit(&key, Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(catalog, PolicyPolrelidPolnameIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_policy policy = (Form_pg_policy) GETSTRUCT(tuple);
-		bool		isnull;
-		Datum		condition;
-
-		if (strcmp(NameStr(policy->polname), name) != 0 || policy->polcmd != command ||
-			!is_plain_policy(tuple, RelationGetDescr(catalog)))
-			continue;
-		condition = heap_getattr(tuple, Anum_pg_policy_polqual, RelationGetDescr(catalog),
-								 &isnull);
-		if (!isnull)
-			column = asked_column(stringToNode(TextDatumGetCString(condition)), dimension);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	if (column == InvalidAttrNumber)
+	if (!has_policy_like(PG_GETARG_OID(0), find_column, &wanted))
 		PG_RETURN_NULL();
-	PG_RETURN_INT16(column);
+	PG_RETURN_INT16(wanted.column);
 }
 
 /*

@@ -9,6 +9,10 @@
 
 #include "scope/scope.h"
 
+/* What the name of the policy of a dimension's scope begins with */
+#define KPI_SCOPE_POLICY_PREFIX	"kpi_scope_"
+
+extern bool kpi_has_row_security(Oid relid);
 extern bool kpi_has_scope_policy(Oid relid, const char *dimension);
 extern bool kpi_has_scope_policies(Oid relid);
 extern bool kpi_has_other_policies(Oid relid);

@@ -19,7 +19,6 @@
 #include "miscadmin.h"
 #include "tcop/deparse_utility.h"
 #include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -67,21 +66,6 @@ take_gap(HeapTuple row, TupleDesc desc, void *arg)
 }
 
 /*
- * OIDs as an SQL array.
- */
-static Datum
-oid_array(List *oids)
-{
-	Datum	   *elems = palloc(sizeof(Datum) * (list_length(oids) + 1));
-	ListCell   *lc;
-
-	foreach(lc, oids)
-		elems[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
-	return PointerGetDatum(construct_array(elems, list_length(oids), OIDOID, sizeof(Oid),
-										   true, TYPALIGN_INT));
-}
-
-/*
  * What is missing for some tables, and what is below them, to obey as the registry
  * says.
  */
@@ -89,7 +73,7 @@ static List *
 find_gaps(List *relids)
 {
 	Oid			argtypes[] = {OIDARRAYOID};
-	Datum		values[] = {oid_array(relids)};
+	Datum		values[] = {kpi_oid_array(relids)};
 	List	   *gaps = NIL;
 
 	(void) kpi_registry_read("SELECT g.relation::pg_catalog.oid, g.dimension, g.key, g.writes,"
@@ -387,7 +371,7 @@ static void
 check_dimension_tables(List *relids)
 {
 	Oid			argtypes[] = {OIDARRAYOID};
-	Datum		values[] = {oid_array(relids)};
+	Datum		values[] = {kpi_oid_array(relids)};
 	bool		none;
 	Oid			table;
 
