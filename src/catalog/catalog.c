@@ -17,6 +17,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/reloptions.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
@@ -358,6 +359,27 @@ kpi_relation_owner(Oid relid)
 	if (!HeapTupleIsValid(tuple))
 		return InvalidOid;
 	result = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * The options of a view, as CREATE VIEW takes them: security_invoker and the like,
+ * which CREATE OR REPLACE VIEW forgets unless it is told them.
+ */
+List *
+kpi_view_options(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Datum		options;
+	bool		isnull;
+	List	   *result = NIL;
+
+	if (!HeapTupleIsValid(tuple))
+		return NIL;
+	options = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
+	if (!isnull)
+		result = untransformRelOptions(options);
 	ReleaseSysCache(tuple);
 	return result;
 }

@@ -50,6 +50,7 @@ extern Node *kpi_strip_coercions(Node *node);
 extern char *kpi_relation_name(Oid relid);
 extern Oid	kpi_relation_owner(Oid relid);
 extern Query *kpi_relation_query(Relation rel);
+extern List *kpi_view_options(Oid relid);
 extern Query *kpi_stored_query(Oid relid, bool *too_deep);
 extern List *kpi_tree_relations(Node *tree, bool in_from);
 

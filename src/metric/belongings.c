@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/reloptions.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
@@ -25,27 +24,6 @@
 #include "utils/syscache.h"
 
 #include "metric/belongings.h"
-
-/*
- * The options of a view, as CREATE VIEW takes them: security_invoker and the like,
- * which CREATE OR REPLACE VIEW forgets unless it is told them.
- */
-List *
-kpi_view_options(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Datum		options;
-	bool		isnull;
-	List	   *result = NIL;
-
-	if (!HeapTupleIsValid(tuple))
-		return NIL;
-	options = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
-	if (!isnull)
-		result = untransformRelOptions(options);
-	ReleaseSysCache(tuple);
-	return result;
-}
 
 /*
  * Copy the privileges and comments of one view's columns, or of the view

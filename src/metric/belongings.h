@@ -20,7 +20,6 @@ typedef struct ViewBelongings
 	Oid			owner;
 } ViewBelongings;
 
-extern List *kpi_view_options(Oid relid);
 extern ViewBelongings kpi_save_belongings(Oid relid);
 extern void kpi_restore_belongings(Oid relid, ViewBelongings *saved);
 

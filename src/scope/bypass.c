@@ -16,8 +16,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "access/reloptions.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -30,7 +28,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 #include "catalog/catalog.h"
 #include "catalog/registry.h"
@@ -103,13 +100,11 @@ come_to(BypassWalk *walk, Oid relid, Oid reader, BypassStep *before, bool held)
  * Is a view a security invoker?
  */
 static bool
-is_security_invoker(HeapTuple tuple)
+is_security_invoker(Oid view)
 {
-	bool		isnull;
-	Datum		options = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
 	ListCell   *lc;
 
-	foreach(lc, isnull ? NIL : untransformRelOptions(options))
+	foreach(lc, kpi_view_options(view))
 	{
 		DefElem    *option = lfirst_node(DefElem, lc);
 
@@ -127,15 +122,8 @@ is_security_invoker(HeapTuple tuple)
 static Oid
 reader_below(BypassStep *step)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(step->reading.relid));
-	Oid			result = step->reading.reader;
-
-	if (!HeapTupleIsValid(tuple))
-		return result;
-	if (!step->held && !is_security_invoker(tuple))
-		result = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return result;
+	return step->held || is_security_invoker(step->reading.relid) ?
+		step->reading.reader : kpi_relation_owner(step->reading.relid);
 }
 
 /*
