@@ -56,6 +56,7 @@ PG_FUNCTION_INFO_V1(kpi_scope_holds);
 static planner_hook_type next_planner = NULL;
 static uint64 scopes_planned = 0;	/* how often a scope became part of a plan */
 static bool watching = false;	/* does our hook see the planning at hand? */
+static bool repeats = false;	/* and does it plan again if scopes change? */
 
 /*
  * Let the next planner plan a statement, while we watch.
@@ -66,8 +67,10 @@ watched_plan(Query *parse, const char *query_string, int cursorOptions,
 {
 	PlannedStmt *volatile result = NULL;
 	bool		was_watching = watching;
+	bool		was_repeating = repeats;
 
 	watching = true;
+	repeats |= parse->hasRowSecurity;
 	kpi_scope_planning(1);
 	PG_TRY();
 	{
@@ -78,6 +81,7 @@ watched_plan(Query *parse, const char *query_string, int cursorOptions,
 	PG_FINALLY();
 	{
 		watching = was_watching;
+		repeats = was_repeating;
 		kpi_scope_planning(-1);
 	}
 	PG_END_TRY();
@@ -97,7 +101,7 @@ static PlannedStmt *
 scope_planner(Query *parse, const char *query_string, int cursorOptions,
 			  ParamListInfo boundParams)
 {
-	if (!parse->hasRowSecurity)
+	if (!parse->hasRowSecurity || repeats)
 		return watched_plan(parse, query_string, cursorOptions, boundParams);
 
 	for (int i = 0;; i++)
