@@ -6,6 +6,9 @@
  * privilege on them.  They are read and written by constant statements whose names
  * are all qualified; the caller has checked that the current user may do so.
  *
+ * What is asked for all the time, as when a scope is computed, is read without a
+ * statement, as catalogs are: kpi_registry_find().
+ *
  * What stands in them says who sees what, so statements see the newest state that
  * is committed, and what the transaction itself did, whatever its isolation level:
  * as the catalogs are seen, not as tables are.
@@ -14,14 +17,25 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/skey.h"
+#include "access/stratnum.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
 #include "utils/snapmgr.h"
 
 #include "catalog/behalf.h"
@@ -61,21 +75,21 @@ kpi_newest_snapshot(void)
 }
 
 /*
- * Hash a statement by its text.
+ * Hash a key that points to a text, as of a statement or a name.
  */
-static uint32
-hash_statement(const void *key, Size keysize)
+uint32
+kpi_hash_text(const void *key, Size keysize)
 {
-	const char *sql = *(const char *const *) key;
+	const char *text = *(const char *const *) key;
 
-	return hash_bytes((const unsigned char *) sql, strlen(sql));
+	return hash_bytes((const unsigned char *) text, strlen(text));
 }
 
 /*
- * Compare statements by their texts.
+ * Compare such keys.
  */
-static int
-compare_statements(const void *a, const void *b, Size keysize)
+int
+kpi_compare_texts(const void *a, const void *b, Size keysize)
 {
 	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
@@ -110,8 +124,8 @@ kept_plan(Statement *statement)
 
 		control.keysize = sizeof(char *);
 		control.entrysize = sizeof(KeptPlan);
-		control.hash = hash_statement;
-		control.match = compare_statements;
+		control.hash = kpi_hash_text;
+		control.match = kpi_compare_texts;
 		plans = hash_create("kpitables statements", 64, &control,
 							HASH_ELEM | HASH_FUNCTION | HASH_COMPARE);
 	}
@@ -213,6 +227,39 @@ kpi_registry_has(const char *sql, int nargs, Oid *argtypes, Datum *values)
 	return kpi_registry_read(sql, nargs, argtypes, values, NULL, NULL) > 0;
 }
 
+/*
+ * Read the rows of a registry table that hold a text in the first column of its
+ * primary key.  Returns their number.
+ */
+uint64
+kpi_registry_find(const char *table, const char *column, const char *value,
+				  KpiRowTaker taker, void *arg)
+{
+	Relation	rel = table_open(get_relname_relid(table, kpi_require_objects()->namespace),
+								 AccessShareLock);
+	Oid			index = RelationGetPrimaryKeyIndex(rel);
+	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), column);
+	uint64		nrows = 0;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	row;
+
+	ScanKeyInit(&key, attnum, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(value));
+	key.sk_collation = TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attcollation;
+	PushActiveSnapshot(kpi_newest_snapshot());
+	scan = systable_beginscan(rel, index, OidIsValid(index), GetActiveSnapshot(), 1, &key);
+	while (HeapTupleIsValid(row = systable_getnext(scan)))
+	{
+		CHECK_FOR_INTERRUPTS();
+		taker(row, RelationGetDescr(rel), arg);
+		nrows++;
+	}
+	systable_endscan(scan);
+	PopActiveSnapshot();
+	table_close(rel, AccessShareLock);
+	return nrows;
+}
+
 /* The first value of a result */
 typedef struct FirstValue
 {
@@ -277,6 +324,19 @@ kpi_row_value(HeapTuple row, TupleDesc desc, int column, bool *isnull)
 	if (att->attlen == -1)
 		return PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
 	return datumCopy(value, att->attbyval, att->attlen);
+}
+
+/*
+ * The same by the column's name.
+ */
+Datum
+kpi_row_named(HeapTuple row, TupleDesc desc, const char *column, bool *isnull)
+{
+	int			attnum = SPI_fnumber(desc, column);
+
+	if (attnum <= 0)
+		elog(ERROR, "column \"%s\" does not exist", column);
+	return kpi_row_value(row, desc, attnum, isnull);
 }
 
 /*

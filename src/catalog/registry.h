@@ -21,6 +21,8 @@ extern uint64 kpi_registry_execute(const char *sql, int nargs, Oid *argtypes,
 								   Datum *values, const char *nulls);
 extern uint64 kpi_registry_read(const char *sql, int nargs, Oid *argtypes,
 								Datum *values, KpiRowTaker taker, void *arg);
+extern uint64 kpi_registry_find(const char *table, const char *column, const char *value,
+								KpiRowTaker taker, void *arg);
 extern bool kpi_registry_has(const char *sql, int nargs, Oid *argtypes, Datum *values);
 extern Datum kpi_registry_value(const char *sql, int nargs, Oid *argtypes,
 								Datum *values, bool *isnull);
@@ -30,8 +32,13 @@ extern uint64 kpi_read_as(Oid role, const char *sql, int nargs,
 
 extern Datum kpi_oid_array(List *oids);
 
+/* for hash tables whose keys point to texts */
+extern uint32 kpi_hash_text(const void *key, Size keysize);
+extern int	kpi_compare_texts(const void *a, const void *b, Size keysize);
+
 /* a column of a row, copied */
 extern Datum kpi_row_value(HeapTuple row, TupleDesc desc, int column, bool *isnull);
+extern Datum kpi_row_named(HeapTuple row, TupleDesc desc, const char *column, bool *isnull);
 extern char *kpi_row_text(HeapTuple row, TupleDesc desc, int column);
 
 #endif							/* KPI_CATALOG_REGISTRY_H */

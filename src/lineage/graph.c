@@ -122,26 +122,6 @@ typedef struct NamedObject
 } NamedObject;
 
 /*
- * Hash an object by the name that its key points to.
- */
-static uint32
-hash_name(const void *key, Size keysize)
-{
-	const char *name = *(const char *const *) key;
-
-	return hash_bytes((const unsigned char *) name, strlen(name));
-}
-
-/*
- * Compare objects by the names that their keys point to.
- */
-static int
-compare_names(const void *a, const void *b, Size keysize)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
-/*
  * Hash a column by its object and name.
  */
 static uint32
@@ -151,7 +131,7 @@ hash_column(const void *key, Size keysize)
 	uint32		hash = hash_bytes((const unsigned char *) &column->object, sizeof(GraphObject *));
 
 	return column->name == NULL ? hash :
-		hash_combine(hash, hash_name(&column->name, sizeof(char *)));
+		hash_combine(hash, kpi_hash_text(&column->name, sizeof(char *)));
 }
 
 /*
@@ -285,8 +265,8 @@ load_graph(void)
 
 	control.keysize = sizeof(char *);
 	control.entrysize = sizeof(GraphObject);
-	control.hash = hash_name;
-	control.match = compare_names;
+	control.hash = kpi_hash_text;
+	control.match = kpi_compare_texts;
 	control.hcxt = CurrentMemoryContext;
 	graph->objects = hash_create("kpitables lineage", 256, &control,
 								 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);

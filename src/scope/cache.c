@@ -209,7 +209,7 @@ take_grant(HeapTuple row, TupleDesc desc, void *arg)
 	GrantList  *list = arg;
 	Grant	   *grant;
 	bool		isnull;
-	Oid			grantee = DatumGetObjectId(kpi_row_value(row, desc, 1, &isnull));
+	Oid			grantee = DatumGetObjectId(kpi_row_named(row, desc, "grantee", &isnull));
 
 	if (grantee == ROLE_PG_DATABASE_OWNER)
 		owner_has_scopes = true;
@@ -217,11 +217,11 @@ take_grant(HeapTuple row, TupleDesc desc, void *arg)
 		!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(grantee)))
 		return;
 	grant = palloc(sizeof(Grant));
-	grant->until = DatumGetTimestampTz(kpi_row_value(row, desc, 4, &isnull));
+	grant->until = DatumGetTimestampTz(kpi_row_named(row, desc, "valid_until", &isnull));
 	if (grant->until <= GetCurrentStatementStartTimestamp())
 		return;
-	grant->level = DatumGetInt16(kpi_row_value(row, desc, 2, &isnull));
-	grant->members = DatumGetArrayTypeP(kpi_row_value(row, desc, 3, &isnull));
+	grant->level = DatumGetInt16(kpi_row_named(row, desc, "level", &isnull));
+	grant->members = DatumGetArrayTypeP(kpi_row_named(row, desc, "members", &isnull));
 	list->grants = lappend(list->grants, grant);
 }
 
@@ -231,14 +231,9 @@ take_grant(HeapTuple row, TupleDesc desc, void *arg)
 static List *
 load_grants(const char *dimension, Oid user)
 {
-	Oid			argtypes[] = {TEXTOID};
-	Datum		values[] = {CStringGetTextDatum(dimension)};
 	GrantList	list = {user, NIL};
 
-	(void) kpi_registry_read("SELECT grantee::pg_catalog.oid, level, members, valid_until"
-							 " FROM kpi.scope_grant"
-							 " WHERE dimension OPERATOR(pg_catalog.=) $1",
-							 1, argtypes, values, take_grant, &list);
+	(void) kpi_registry_find("scope_grant", "dimension", dimension, take_grant, &list);
 	return list.grants;
 }
 

@@ -57,7 +57,6 @@ PG_FUNCTION_INFO_V1(kpi_scope_changed);
 /* A row of kpi.dimension_registry */
 typedef struct DimensionRow
 {
-	bool		found;
 	Oid			type;
 	Oid			admin;			/* or InvalidOid */
 	Oid			view;			/* or InvalidOid */
@@ -71,13 +70,13 @@ static void
 take_dimension(HeapTuple row, TupleDesc desc, void *arg)
 {
 	DimensionRow *result = arg;
+	const char *names[] = {"type", "admin", "relid", "owner"};
 	Oid		   *columns[] = {&result->type, &result->admin, &result->view, &result->owner};
 
-	result->found = true;
 	for (int i = 0; i < lengthof(columns); i++)
 	{
 		bool		isnull;
-		Datum		value = kpi_row_value(row, desc, i + 1, &isnull);
+		Datum		value = kpi_row_named(row, desc, names[i], &isnull);
 
 		*columns[i] = isnull ? InvalidOid : DatumGetObjectId(value);
 	}
@@ -203,15 +202,8 @@ kpi_find_dimension(const char *name)
 {
 	Dimension  *dimension = palloc0(sizeof(Dimension));
 	DimensionRow row = {0};
-	Oid			argtypes[] = {TEXTOID};
-	Datum		values[] = {CStringGetTextDatum(name)};
 
-	(void) kpi_registry_read("SELECT type::pg_catalog.oid, admin::pg_catalog.oid,"
-							 " relid::pg_catalog.oid, owner::pg_catalog.oid"
-							 " FROM kpi.dimension_registry"
-							 " WHERE name OPERATOR(pg_catalog.=) $1",
-							 1, argtypes, values, take_dimension, &row);
-	if (!row.found)
+	if (kpi_registry_find("dimension_registry", "name", name, take_dimension, &row) == 0)
 		return NULL;
 	dimension->name = pstrdup(name);
 	dimension->type = row.type;

@@ -50,9 +50,6 @@ PG_FUNCTION_INFO_V1(kpi_in_scope);
 PG_FUNCTION_INFO_V1(kpi_in_scope_support);
 PG_FUNCTION_INFO_V1(kpi_scope_holds);
 
-/* How often a statement is planned again while scopes go on changing */
-#define MAX_REPLANS		3
-
 static planner_hook_type next_planner = NULL;
 static uint64 scopes_planned = 0;	/* how often a scope became part of a plan */
 static bool watching = false;	/* does our hook see the planning at hand? */
@@ -90,9 +87,10 @@ watched_plan(Query *parse, const char *query_string, int cursorOptions,
 
 /*
  * Planner hook: plan a statement again if scopes changed that are part of its plan.
- * A plan that goes into the plan cache is not in it yet; it is made anew at its next
- * execution, for the plan cache was reset meanwhile (see cache.c).  So where they
- * change all the time, the statement at hand goes on with what it saw.
+ * Once is enough: should they change then, too, the statement at hand goes on with
+ * what it saw, which is not older than the statement.  A plan that goes into the
+ * plan cache is not in it yet, and is made anew at its next execution, for the plan
+ * cache was reset meanwhile (see cache.c).
  *
  * Row security marks the statements that policies were applied to; the planner
  * spoils the tree that it is given, so these give it a copy.
@@ -101,20 +99,19 @@ static PlannedStmt *
 scope_planner(Query *parse, const char *query_string, int cursorOptions,
 			  ParamListInfo boundParams)
 {
+	uint64		generation;
+	uint64		before;
+	PlannedStmt *result;
+
 	if (!parse->hasRowSecurity || repeats)
 		return watched_plan(parse, query_string, cursorOptions, boundParams);
 
-	for (int i = 0;; i++)
-	{
-		uint64		generation = kpi_scope_generation();
-		uint64		before = scopes_planned;
-		Query	   *query = i < MAX_REPLANS ? copyObject(parse) : parse;
-		PlannedStmt *result = watched_plan(query, query_string, cursorOptions, boundParams);
-
-		if (i == MAX_REPLANS || scopes_planned == before ||
-			generation == kpi_scope_generation())
-			return result;
-	}
+	generation = kpi_scope_generation();
+	before = scopes_planned;
+	result = watched_plan(copyObject(parse), query_string, cursorOptions, boundParams);
+	if (scopes_planned == before || generation == kpi_scope_generation())
+		return result;
+	return watched_plan(parse, query_string, cursorOptions, boundParams);
 }
 
 /*
