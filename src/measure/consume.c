@@ -22,6 +22,8 @@
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
 
+#include "catalog/catalog.h"
+#include "compat.h"
 #include "errors.h"
 #include "measure/measure.h"
 
@@ -38,6 +40,8 @@ typedef struct ConsumeContext
 	Rewrite    *rewrite;
 	QueryLevel *level;
 	HTAB	   *visits;
+	Query	   *statement;		/* the level's text: all of it, or of a view */
+	Oid			view;			/* or InvalidOid */
 } ConsumeContext;
 
 static void look_at_query(ConsumeContext *context, Query *query, QueryLevel *parent,
@@ -101,21 +105,96 @@ selected_dimensions(QueryLevel *level)
 }
 
 /*
+ * What to write instead: the statement by groups, or what is known of it, or else
+ * what the caller knows.  Not to be called while an error is being reported: it may
+ * drop one.
+ */
+static char *
+remedy(ConsumeContext *context, char *otherwise)
+{
+	QueryLevel *level = context->level;
+	char	   *dimensions = selected_dimensions(level);
+	char	   *having = kpi_write_having(level);
+	char	   *statement = kpi_write_by_groups(context->statement, level);
+
+	if (statement != NULL && OidIsValid(context->view))
+		return psprintf("in view %s, write: %s", kpi_relation_name(context->view), statement);
+	if (statement != NULL)
+		return psprintf("write: %s", statement);
+	if (having != NULL)
+		return psprintf("choose groups: GROUP BY %s HAVING %s", dimensions, having);
+	if (otherwise != NULL)
+		return otherwise;
+	return psprintf("choose groups: GROUP BY %s, with conditions on measure() in HAVING", dimensions);
+}
+
+/*
  * Refuse rows that a measure chooses.
  */
 static void
-report_chosen_rows(QueryLevel *level, const char *measure, const char *by, const char *fate)
+report_chosen_rows(ConsumeContext *context, const char *measure, const char *by,
+				   const char *fate)
 {
-	char	   *name = pstrdup(quote_identifier(measure));
-	char	   *dimensions = selected_dimensions(level);
+	char	   *instead = remedy(context, NULL);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-			 errmsg("measure \"%s\" in %s chooses single rows, which are then %s; choose groups: GROUP BY %s, with the condition on measure(%s) in HAVING",
-					measure, by, fate, dimensions, name),
+			 errmsg("measure \"%s\" in %s chooses single rows, which are then %s; %s",
+					measure, by, fate, instead),
 			 errdetail("A measure has its value for a group; a single row has but its contribution."),
-			 errhint("In the query that reads the measure, write GROUP BY %s, and the condition on measure(%s) in HAVING.",
-					 dimensions, name)));
+			 errhint("In the query that reads the measure, group by dimensions, and choose groups by HAVING or by ORDER BY and LIMIT.")));
+}
+
+/*
+ * Refuse a measure as a key of groups or of distinct rows.
+ */
+static void
+check_keys(ConsumeContext *context)
+{
+	Query	   *query = context->level->query;
+	ListCell   *lc;
+
+	foreach(lc, list_concat_copy(query->groupClause, query->distinctClause))
+	{
+		SortGroupClause *key = lfirst_node(SortGroupClause, lc);
+		bool		groups = list_member_ptr(query->groupClause, key);
+		Origin		origin;
+		char	   *instead;
+
+		if (!kpi_find_measure_or_row(context->level, get_sortgroupclause_expr(key, query->targetList),
+									 &origin))
+			continue;
+		instead = remedy(context, psprintf("evaluate measure(%s) by dimensions in a subquery first",
+										   quote_identifier(origin.name)));
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("measure \"%s\" cannot be %s; %s", origin.name,
+						groups ? "a grouping key" : "a key of DISTINCT", instead),
+				 errhint("Group by dimensions and evaluate measure(%s) for each group.",
+						 quote_identifier(origin.name))));
+	}
+}
+
+/*
+ * Refuse a measure among the conditions on the rows of a query that aggregates.
+ */
+static void
+check_conditions(ConsumeContext *context)
+{
+	Query	   *query = context->level->query;
+	Origin		origin;
+	char	   *instead;
+
+	if (!kpi_is_aggregated(query) ||
+		!kpi_find_measure(context->level, (Node *) query->jointree, &origin))
+		return;
+	instead = remedy(context, NULL);
+	ereport(ERROR,
+			(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+			 errmsg("measure \"%s\" cannot be in WHERE or JOIN of a query that aggregates; %s",
+					origin.name, instead),
+			 errhint("Filter groups by HAVING measure(%s) ..., or evaluate it in a subquery first.",
+					 quote_identifier(origin.name))));
 }
 
 /*
@@ -170,11 +249,19 @@ look_below(ConsumeContext *context, const char *fate)
 
 	foreach(lc, level->query->rtable)
 	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		ConsumeContext below = *context;
 		QueryLevel *parent;
-		Query	   *query = kpi_entry_query(level, lfirst_node(RangeTblEntry, lc), &parent);
+		Query	   *query = kpi_entry_query(level, rte, &parent);
 
-		if (query != NULL)
-			look_at_query(context, query, parent, fate);
+		if (query == NULL)
+			continue;
+		if (OidIsValid(kpi_compat_rte_relation(rte)))
+		{
+			below.statement = query;
+			below.view = kpi_compat_rte_relation(rte);
+		}
+		look_at_query(&below, query, parent, fate);
 	}
 	(void) query_tree_walker(level->query, look_at_sublinks, context,
 							 QTW_IGNORE_RT_SUBQUERIES | QTW_IGNORE_CTE_SUBQUERIES |
@@ -224,17 +311,13 @@ look_at_query(ConsumeContext *context, Query *query, QueryLevel *parent, const c
 	fate_below = compares_rows(query->setOperations) ? "compared by a set operation" :
 		fate_of_rows(query, fate);
 
-	/*
-	 * in the WHERE of a query that aggregates, a measure itself is refused
-	 * later
-	 */
+	check_keys(&inner);
+	check_conditions(&inner);
 	if (fate_below != NULL &&
-		!(kpi_is_aggregated(query) &&
-		  kpi_find_measure(level, (Node *) query->jointree, &origin)) &&
 		kpi_find_measure_or_row(level, (Node *) query->jointree, &origin))
-		report_chosen_rows(level, origin.name, "WHERE or ON", fate_below);
+		report_chosen_rows(&inner, origin.name, "WHERE or ON", fate_below);
 	if (fate != NULL && takes_by_measure(level, &origin))
-		report_chosen_rows(level, origin.name, "ORDER BY with LIMIT", fate);
+		report_chosen_rows(&inner, origin.name, "ORDER BY with LIMIT", fate);
 	look_below(&inner, fate_below);
 }
 
@@ -244,7 +327,7 @@ look_at_query(ConsumeContext *context, Query *query, QueryLevel *parent, const c
 void
 kpi_check_chosen_rows(Rewrite *rewrite, Query *query)
 {
-	ConsumeContext context = {rewrite};
+	ConsumeContext context = {rewrite, NULL, NULL, query, InvalidOid};
 	HASHCTL		control = {0};
 
 	control.keysize = sizeof(Visit);

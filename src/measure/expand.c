@@ -99,31 +99,28 @@ governed_call(Aggref *agg, Origin *origin)
  * nothing.
  */
 static void
-report_misuse(Origin *origin, Aggref *agg)
+report_misuse(QueryLevel *level, Origin *origin, Aggref *agg)
 {
 	char	   *function = get_func_name(agg->aggfnoid);
 	char	   *measure = governed_call(agg, origin);
+	char	   *instead;
 
-	if (kpi_evaluates(kpi_require_objects(), agg->aggfnoid))
+	if (carrier_of(agg) == CARRIER_NONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("measure \"%s\" must be the direct argument of %s()",
-						origin->name, function),
-				 errhint("Write %s FILTER (WHERE ...) for a condition, or compute with the value of the group, as in %s * 2.",
-						 measure, measure)));
-	if (strcmp(function, "sum") == 0 || strcmp(function, "avg") == 0 ||
-		strcmp(function, "min") == 0 || strcmp(function, "max") == 0 ||
-		strcmp(function, "count") == 0)
+				 errmsg("%s() over measure \"%s\" has no governed meaning; write %s in a subquery at a finer grain, and %s() of its result",
+						function, origin->name, measure, function)));
+	instead = kpi_write_of_group(level, (Node *) linitial_node(TargetEntry, agg->args)->expr);
+	if (instead != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("measure \"%s\" must be the direct argument of %s()",
-						origin->name, function),
-				 errhint("Compute with the value of the group instead, as in %s * 2.", measure)));
+				 errmsg("measure \"%s\" must be the direct argument of %s(); write: %s",
+						origin->name, function, instead)));
 	ereport(ERROR,
 			(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-			 errmsg("%s() over measure \"%s\" has no governed meaning", function, origin->name),
-			 errhint("Query %s at a finer grain in a subquery, and apply %s() to its result.",
-					 measure, function)));
+			 errmsg("measure \"%s\" must be the direct argument of %s(); write %s FILTER (WHERE ...) for a condition on dimensions, or GROUP BY what it is computed with in a subquery first",
+					origin->name, function, measure),
+			 errhint("A measure has its value for a group; it is computed with that value.")));
 }
 
 /*
@@ -172,12 +169,12 @@ check_plain_aggregate(QueryLevel *level, Aggref *agg)
 
 	if (kpi_find_measure(level, (Node *) agg->args, &origin) &&
 		!(origin.kind == ORIGIN_ROW_VALUE && collects(agg)))
-		report_misuse(&origin, agg);
+		report_misuse(level, &origin, agg);
 	if (kpi_find_measure(level, (Node *) agg->aggdirectargs, &origin))
-		report_misuse(&origin, agg);
+		report_misuse(level, &origin, agg);
 	if (!collects(agg) && !counts_rows(agg) &&
 		kpi_find_measure_or_row(level, (Node *) agg->args, &origin))
-		report_misuse(&origin, agg);
+		report_misuse(level, &origin, agg);
 }
 
 /*
@@ -192,9 +189,9 @@ check_condition(QueryLevel *level, Node *condition)
 	if (condition != NULL && kpi_find_measure_or_row(level, condition, &origin))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("measure \"%s\" cannot be in the condition of an aggregate", origin.name),
-				 errhint("Filter groups by HAVING measure(%s) ...; conditions of an aggregate take dimensions.",
-						 quote_identifier(origin.name))));
+				 errmsg("measure \"%s\" cannot be in the condition of an aggregate; choose groups by a condition on measure(%s) in HAVING",
+						origin.name, quote_identifier(origin.name)),
+				 errhint("Conditions of an aggregate take dimensions.")));
 }
 
 /*
@@ -211,10 +208,8 @@ check_path_filters(Origin *origin)
 		if (kpi_find_measure(step->level, (Node *) step->level->query->jointree, &found))
 			ereport(ERROR,
 					(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-					 errmsg("rows of measure \"%s\" are filtered by measure \"%s\" before they are aggregated",
-							origin->name, found.name),
-					 errhint("Filter groups by HAVING measure(%s) ... instead of rows by WHERE.",
-							 quote_identifier(found.name))));
+					 errmsg("rows of measure \"%s\" are filtered by measure \"%s\" before they are aggregated; choose groups by a condition on measure(%s) in HAVING",
+							origin->name, found.name, quote_identifier(found.name))));
 	}
 }
 
@@ -222,7 +217,7 @@ check_path_filters(Origin *origin)
  * Refuse what M7 and M8 refuse of an aggregate over a measure.
  */
 static void
-check_governed(Aggref *agg, Carrier carrier, CarrierArgument *arg,
+check_governed(QueryLevel *level, Aggref *agg, Carrier carrier, CarrierArgument *arg,
 			   Origin *origin, MetricDefinition *definition)
 {
 	const char *function = get_func_name(agg->aggfnoid);
@@ -234,44 +229,38 @@ check_governed(Aggref *agg, Carrier carrier, CarrierArgument *arg,
 		if (carrier == CARRIER_COUNT)
 			ereport(ERROR,
 					(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-					 errmsg("COUNT(DISTINCT) over measure \"%s\" has no governed meaning", origin->name),
-					 errhint("Count distinct values of a dimension, or query measure(%s) in a subquery and count its results.",
-							 quote_identifier(origin->name))));
+					 errmsg("COUNT(DISTINCT) over measure \"%s\" has no governed meaning; count distinct values of a dimension, or query measure(%s) in a subquery and count its results",
+							origin->name, quote_identifier(origin->name))));
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("DISTINCT and ORDER BY have no meaning in %s() over measure \"%s\"",
-						function, origin->name),
-				 errhint("Write %s.", governed_call(agg, origin))));
+				 errmsg("DISTINCT and ORDER BY have no meaning in %s() over measure \"%s\"; write: %s",
+						function, origin->name, governed_call(agg, origin))));
 	}
 	if (origin->barrier != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("measure \"%s\" crosses %s before it is aggregated",
-						origin->name, origin->barrier),
-				 errhint("Evaluate %s with GROUP BY in the inner query.",
-						 governed_call(agg, origin))));
+				 errmsg("measure \"%s\" crosses %s before it is aggregated; write %s with GROUP BY in the inner query",
+						origin->name, origin->barrier, governed_call(agg, origin))));
 	if (carrier == CARRIER_COUNT && !kpi_counts(definition->expr))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("COUNT(%s) has no governed meaning, for the measure does not count",
-						quote_identifier(origin->name)),
-				 errhint("Use count(*) for rows, or measure(%s) for the value.",
-						 quote_identifier(origin->name))));
+				 errmsg("COUNT(%s) has no governed meaning, for the measure does not count; write count(*) for rows, or measure(%s) for the value",
+						quote_identifier(origin->name), quote_identifier(origin->name))));
 	if (carrier == CARRIER_OTHER && kpi_carriers == CARRIERS_STRICT &&
 		kpi_sums_up(definition->expr))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("measure \"%s\" is additive: %s() is not its value", origin->name, function),
-				 errhint("Use sum() or measure(), or set kpitables.carriers to \"any\".")));
+				 errmsg("measure \"%s\" is additive: %s() is not its value; write: measure(%s)",
+						origin->name, function, quote_identifier(origin->name)),
+				 errhint("sum() is its value, too, and with kpitables.carriers set to \"any\" so is %s().", function)));
 	if (arg->gives_zero && (carrier != CARRIER_SUM || !kpi_sums_up(definition->expr)))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("0 has no meaning beside measure \"%s\" in %s()", origin->name, function),
-				 errdetail("Zero for single rows is neutral in a sum of an additive measure only."),
-				 errhint("Write NULL for 0, or measure(%s) FILTER (WHERE ...).",
-						 quote_identifier(origin->name))));
+				 errmsg("0 has no meaning beside measure \"%s\" in %s(); write NULL for 0, or measure(%s) FILTER (WHERE ...)",
+						origin->name, function, quote_identifier(origin->name)),
+				 errdetail("Zero for single rows is neutral in a sum of an additive measure only.")));
 	if (arg->scaled != NULL && (carrier == CARRIER_COUNT || !kpi_sums_up(definition->expr)))
-		report_misuse(origin, agg);
+		report_misuse(level, origin, agg);
 	check_path_filters(origin);
 	kpi_check_fan_out(origin);
 }
@@ -311,12 +300,11 @@ asked_expression(Aggref *agg, Origin *origin, MetricDefinition *definition)
 	if (ratio == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("metric %s is no ratio and has no %s",
+				 errmsg("metric %s is no ratio and has no %s; write: measure(%s)",
 						kpi_relation_name(definition->metric),
-						get_func_name(agg->aggfnoid)),
+						get_func_name(agg->aggfnoid), quote_identifier(origin->name)),
 				 errdetail("A ratio is an average, or one expression that sums up divided by another."),
-				 errhint("Write measure(%s); kpi.is_ratio() tells which metrics are ratios.",
-						 quote_identifier(origin->name))));
+				 errhint("kpi.is_ratio() tells which metrics are ratios.")));
 	return agg->aggfnoid == kpi->numerator ? ratio->numerator : ratio->denominator;
 }
 
@@ -533,10 +521,10 @@ coerce_to_aggregate(Node *value, Aggref *agg, Origin *origin)
 	if (result == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("measure \"%s\" of type %s has no %s() of type %s",
+				 errmsg("measure \"%s\" of type %s has no %s() of type %s; write: measure(%s)",
 						origin->name, format_type_be(type),
-						get_func_name(agg->aggfnoid), format_type_be(agg->aggtype)),
-				 errhint("Write measure(%s).", quote_identifier(origin->name))));
+						get_func_name(agg->aggfnoid), format_type_be(agg->aggtype),
+						quote_identifier(origin->name))));
 
 	/* an aggregate promises a type without modifier */
 	if (exprTypmod(result) >= 0)
@@ -592,7 +580,7 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 	definition = statement_definition(rewrite, origin.metric);
 	check_condition(level, arg.condition);
 	arg.condition = kpi_rewrite_condition(rewrite, level, arg.condition);
-	check_governed(agg, carrier, &arg, &origin, definition);
+	check_governed(level, agg, carrier, &arg, &origin, definition);
 
 	bind.rewrite = rewrite;
 	bind.view = origin.view->query;
@@ -632,10 +620,9 @@ kpi_need_row_value(Rewrite *rewrite, Origin *origin)
 	if (kpi_ungrouped == UNGROUPED_ERROR)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("measure \"%s\" is read without aggregation", origin->name),
-				 errdetail("kpitables.ungrouped is \"error\"."),
-				 errhint("Write measure(%s), with GROUP BY for the other columns.",
-						 quote_identifier(origin->name))));
+				 errmsg("measure \"%s\" is read without aggregation; write measure(%s), with GROUP BY for the other columns",
+						origin->name, quote_identifier(origin->name)),
+				 errdetail("kpitables.ungrouped is \"error\".")));
 
 	foreach(lc, rewrite->markers)
 	{

@@ -41,6 +41,7 @@ typedef struct Rewrite
 	List	   *placeholders;	/* of Placeholder *, added so far */
 	List	   *widened;		/* of WidenedEntry *, see origin.c */
 	List	   *markers;		/* of MarkerColumn *, all measure columns seen */
+	bool		is_trial;		/* of what a message tells to write */
 } Rewrite;
 
 /* A query and the queries around it, which its outer references mean */
@@ -121,6 +122,13 @@ extern void kpi_rewrite_statement(Query *query, Rewrite *rewrite);
 
 /* consume.c */
 extern void kpi_check_chosen_rows(Rewrite *rewrite, Query *query);
+
+/* remedy.c */
+extern char *kpi_write_by_groups(Query *statement, QueryLevel *level);
+extern char *kpi_write_expression(QueryLevel *level, Node *node);
+extern char *kpi_write_of_group(QueryLevel *level, Node *node);
+extern char *kpi_write_having(QueryLevel *level);
+extern char *kpi_write_statement(Query *query);
 
 /* explain_join.c */
 extern void kpi_relist_joins(Query *query);

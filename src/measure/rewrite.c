@@ -99,10 +99,8 @@ report_unevaluated(Origin *origin, const char *where)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-			 errmsg("measure \"%s\" cannot be in %s of a query that aggregates",
-					origin->name, where),
-			 errhint("Filter groups by HAVING measure(%s) ..., or evaluate it in a subquery first.",
-					 quote_identifier(origin->name))));
+			 errmsg("measure \"%s\" cannot be in %s of a query that aggregates; choose groups by a condition on measure(%s) in HAVING, or evaluate it in a subquery first",
+					origin->name, where, quote_identifier(origin->name))));
 }
 
 /*
@@ -169,17 +167,15 @@ check_window_function(QueryLevel *level, WindowFunc *func)
 	if (kpi_evaluates(kpi_require_objects(), func->winfnoid))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("OVER has no meaning in %s()", get_func_name(func->winfnoid)),
-				 errhint("Write sum(%s(x)) OVER (...) in a query with GROUP BY.",
-						 get_func_name(func->winfnoid))));
+				 errmsg("OVER has no meaning in %s(); write sum(%s(x)) OVER (...) in a query with GROUP BY",
+						get_func_name(func->winfnoid), get_func_name(func->winfnoid))));
 	if (kpi_find_measure(level, (Node *) func->args, &origin) ||
 		kpi_find_measure(level, (Node *) func->aggfilter, &origin))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("window function %s() cannot read measure \"%s\" of single rows",
-						get_func_name(func->winfnoid), origin.name),
-				 errhint("Write %s(measure(%s)) OVER (...) in a query with GROUP BY.",
-						 get_func_name(func->winfnoid), quote_identifier(origin.name))));
+				 errmsg("window function %s() cannot read measure \"%s\" of single rows; write %s(measure(%s)) OVER (...) in a query with GROUP BY",
+						get_func_name(func->winfnoid), origin.name,
+						get_func_name(func->winfnoid), quote_identifier(origin.name))));
 }
 
 /*
@@ -270,32 +266,24 @@ is_named_by(TargetEntry *tle, List *clauses)
 }
 
 /*
- * Refuse a measure as a key: of groups, of distinct rows, of windows.
+ * Refuse a measure as a key of a window.  Other keys have been looked at.
  */
 static void
 check_not_key(Query *query, TargetEntry *tle, Origin *origin)
 {
-	const char *what = NULL;
 	ListCell   *lc;
 
-	if (is_named_by(tle, query->groupClause))
-		what = "a grouping key";
-	else if (is_named_by(tle, query->distinctClause))
-		what = "a key of DISTINCT";
 	foreach(lc, query->windowClause)
 	{
 		WindowClause *window = lfirst_node(WindowClause, lc);
 
 		if (is_named_by(tle, window->partitionClause) ||
 			is_named_by(tle, window->orderClause))
-			what = "a key of a window";
+			ereport(ERROR,
+					(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+					 errmsg("measure \"%s\" cannot be a key of a window; write measure(%s) there, with GROUP BY for the dimensions",
+							origin->name, quote_identifier(origin->name))));
 	}
-	if (what != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("measure \"%s\" cannot be %s", origin->name, what),
-				 errhint("Group by dimensions and evaluate measure(%s) for each group.",
-						 quote_identifier(origin->name))));
 }
 
 /*
@@ -390,9 +378,8 @@ check_set_operation(QueryLevel *level, Node *node)
 		if (!tle->resjunk && kpi_find_output_measure(level, tle->resno, &origin))
 			ereport(ERROR,
 					(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-					 errmsg("measure \"%s\" cannot be compared by a set operation", origin.name),
-					 errhint("Evaluate measure(%s) with GROUP BY in each branch, or use UNION ALL.",
-							 quote_identifier(origin.name))));
+					 errmsg("measure \"%s\" cannot be compared by a set operation; write measure(%s) with GROUP BY in each branch, or UNION ALL",
+							origin.name, quote_identifier(origin.name))));
 	}
 }
 

@@ -89,6 +89,14 @@ BEGIN
   RETURN result;
 EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  RETURN concat_ws(E'\n', sqlstate || ': ' || message, 'detail: ' || nullif(detail, ''), 'hint: ' || nullif(hint, ''));
+  result := concat_ws(E'\n', sqlstate || ': ' || message, 'detail: ' || nullif(detail, ''), 'hint: ' || nullif(hint, ''));
+  -- M7: a statement that the message tells to write must work
+  BEGIN
+    EXECUTE 'EXPLAIN ' || substring(message FROM 'write: ((SELECT|WITH|INSERT|UPDATE|DELETE) .*)$');
+  EXCEPTION
+    WHEN null_value_not_allowed THEN NULL;      -- it tells none
+    WHEN OTHERS THEN RETURN result || E'\nTHAT FAILS: ' || sqlerrm;
+  END;
+  RETURN result;
 END $$;
 \set ECHO all
