@@ -37,8 +37,8 @@ read_name(const char *text, const char **problem)
 	List	   *parts;
 
 	if (!SplitIdentifierString(pstrdup(text), '.', &parts))
-		*problem = "What is more than one word, or holds a quote, is put in double quotes.";
-	else if (parts == NIL)
+		*problem = "What is not one word is put in double quotes, and a double quote in it is doubled.";
+	else if (parts == NIL || ((char *) linitial(parts))[0] == '\0')
 		*problem = "It is empty.";
 	else if (list_length(parts) > 1)
 		*problem = "It has more than one part: a dot that belongs to the name is put in double quotes.";
@@ -95,18 +95,38 @@ hint_at_spelling(const char *name, bool in_array)
 }
 
 /*
+ * A text without its double quotes.
+ */
+static char *
+without_quotes(const char *text)
+{
+	char	   *result = pstrdup(text);
+	char	   *end = result;
+
+	for (; *text != '\0'; text++)
+	{
+		if (*text != '"')
+			*end++ = *text;
+	}
+	*end = '\0';
+	return result;
+}
+
+/*
  * Raise the error for what is no name.
  */
 static void
 report_invalid_name(const char *text, const char *argument, bool in_array,
 					const char *problem)
 {
+	char	   *bare = without_quotes(text);
+
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_NAME),
 			 errmsg("invalid name in argument \"%s\": %s", argument,
 					text[0] == '\0' ? "''" : text),
 			 errdetail_internal("%s", problem),
-			 text[0] == '\0' ? 0 : (hint_at_spelling(text, in_array), 0)));
+			 strspn(bare, " \t\n\r\f") == strlen(bare) ? 0 : (hint_at_spelling(bare, in_array), 0)));
 }
 
 /*
