@@ -98,15 +98,15 @@ hint_at_spelling(const char *name, bool in_array)
  * A text without its double quotes.
  */
 static char *
-without_quotes(const char *text)
+without_quotes(const char *quoted)
 {
-	char	   *result = pstrdup(text);
+	char	   *result = pstrdup(quoted);
 	char	   *end = result;
 
-	for (; *text != '\0'; text++)
+	for (; *quoted != '\0'; quoted++)
 	{
-		if (*text != '"')
-			*end++ = *text;
+		if (*quoted != '"')
+			*end++ = *quoted;
 	}
 	*end = '\0';
 	return result;

@@ -289,7 +289,7 @@ typedef struct ScopePolicy
 	const char *dimension;
 	char		command;		/* as pg_policy has it */
 	AttrNumber	column;			/* or 0 */
-}			ScopePolicy;
+} ScopePolicy;
 
 /*
  * Is this it, as kpi.protect() makes it?
