@@ -25,6 +25,19 @@ AS 'MODULE_PATHNAME', 'kpi_view_definition'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION kpi.view_definition(regclass) IS
 	'the query of a view as pg_get_viewdef() writes it; waits for nobody and keeps no lock: NULL while somebody changes what the view reads, and for other relations';
+
+-- A publication for all tables holds those of the extension, too.  So each of them has a
+-- primary key or another replica identity, or nothing could be changed in them; and what
+-- comes to a database that has the extension itself is left out, as if it were of a
+-- catalog: it goes with views, policies and triggers, which do not come, and caches would
+-- not learn of it, for logical replication fires no statement triggers.
+CREATE FUNCTION kpi.skip_replicated()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'kpi_skip_replicated'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.skip_replicated() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.skip_replicated() IS
+	'row trigger on the tables of the extension: leave out what logical replication brings from another database';
 -- scope: which rows of protected tables a role sees
 
 -- A dimension with a table is a view beside that table: its first column is the
@@ -39,6 +52,10 @@ CREATE TABLE kpi.dimension_registry (
 	CHECK ((relid IS NULL) = (owner IS NOT NULL))
 );
 REVOKE ALL ON kpi.dimension_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.dimension_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.dimension_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.dimension_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.dimension_registry IS
 	'dimensions that rows are scoped by; read kpi.scope_dimensions, write by kpi.create_dimension()';
 COMMENT ON COLUMN kpi.dimension_registry.name IS 'name of the dimension';
@@ -74,6 +91,10 @@ CREATE TABLE kpi.scope_grant (
 	PRIMARY KEY (dimension, grantee, level, valid_until)
 );
 REVOKE ALL ON kpi.scope_grant FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.scope_grant
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.scope_grant ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.scope_grant IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.scope_grant IS
 	'scopes of roles; read kpi.scopes or kpi.my_scope(), write by kpi.grant_scope()';
 COMMENT ON COLUMN kpi.scope_grant.grantee IS 'the role that has the scope';
@@ -102,6 +123,10 @@ CREATE TABLE kpi.protection_registry (
 	PRIMARY KEY (relid, dimension)
 );
 REVOKE ALL ON kpi.protection_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.protection_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.protection_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.protection_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.protection_registry IS
 	'tables that obey scopes; read kpi.protections, write by kpi.protect()';
 COMMENT ON COLUMN kpi.protection_registry.relid IS 'the table';
@@ -483,6 +508,10 @@ CREATE TABLE kpi.metric_registry (
 	min_group_rows	integer NOT NULL DEFAULT 0 CHECK (min_group_rows >= 0)
 );
 REVOKE ALL ON kpi.metric_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.metric_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.metric_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.metric_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.metric_registry IS
 	'metadata of metrics, one row a metric; read kpi.metrics, write by kpi.alter_metric()';
 COMMENT ON COLUMN kpi.metric_registry.relid IS 'the view that is the metric';
@@ -592,6 +621,10 @@ CREATE TABLE kpi.metric_view_registry (
 	time_dimension	smallint
 );
 REVOKE ALL ON kpi.metric_view_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.metric_view_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.metric_view_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.metric_view_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.metric_view_registry IS
 	'metadata of metric views, one row a view; read kpi.metric_views, write by kpi.alter_metric_view()';
 COMMENT ON COLUMN kpi.metric_view_registry.relid IS 'the view';
@@ -961,6 +994,11 @@ CREATE TABLE kpi.lineage_edge (
 CREATE INDEX lineage_edge_target ON kpi.lineage_edge (target);
 CREATE INDEX lineage_edge_source ON kpi.lineage_edge (source);
 REVOKE ALL ON kpi.lineage_edge FROM PUBLIC;
+ALTER TABLE kpi.lineage_edge REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.lineage_edge
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.lineage_edge ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.lineage_edge IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.lineage_edge IS
 	'the recorded graph, one row an edge; read kpi.lineage, written by event triggers and kpi.refresh_lineage()';
 COMMENT ON COLUMN kpi.lineage_edge.target_class IS 'catalog of the target: pg_class or pg_proc';
@@ -991,6 +1029,11 @@ CREATE TABLE kpi.lineage_log (
 	transformation	text
 );
 REVOKE ALL ON kpi.lineage_log FROM PUBLIC;
+ALTER TABLE kpi.lineage_log REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.lineage_log
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.lineage_log ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.lineage_log IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.lineage_log IS 'each change of the graph, by the names of then; read kpi.lineage_history';
 COMMENT ON COLUMN kpi.lineage_log.changed_at IS 'when it changed';
 COMMENT ON COLUMN kpi.lineage_log.transaction IS 'the transaction that changed it';
@@ -1014,6 +1057,11 @@ CREATE TABLE kpi.lineage_stale (
 	problem		text NOT NULL
 );
 REVOKE ALL ON kpi.lineage_stale FROM PUBLIC;
+ALTER TABLE kpi.lineage_stale REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.lineage_stale
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.lineage_stale ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.lineage_stale IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.lineage_stale IS
 	'DDL that could not be recorded; while there is any, lineage is derived at each reading';
 COMMENT ON COLUMN kpi.lineage_stale.marked_at IS 'when that was';
@@ -1937,6 +1985,10 @@ CREATE TABLE kpi.track_registry (
 	verified_at	timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 REVOKE ALL ON kpi.track_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.track_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.track_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.track_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.track_registry IS
 	'tables whose changes of data are recorded; write by kpi.track()';
 COMMENT ON COLUMN kpi.track_registry.relid IS 'the table';
@@ -1967,6 +2019,11 @@ CREATE TABLE kpi.data_change_log (
 );
 CREATE INDEX data_change_log_changed_at ON kpi.data_change_log (changed_at);
 REVOKE ALL ON kpi.data_change_log FROM PUBLIC;
+ALTER TABLE kpi.data_change_log REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.data_change_log
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.data_change_log ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.data_change_log IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.data_change_log IS
 	'one row for each statement that changed a tracked table; read kpi.data_change';
 COMMENT ON INDEX kpi.data_change_log_changed_at IS 'the changes of some time';

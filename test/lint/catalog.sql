@@ -77,6 +77,15 @@ SELECT '! ' || name || ', column ' || attname FROM member_relation c
   JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
  WHERE relkind IN ('r', 'p', 'v', 'm') AND col_description(c.oid, attnum) IS NULL;
 
+\echo = every table has a replica identity, so that it can be published, and takes nothing that is replicated
+SELECT '! ' || name FROM member_relation c
+ WHERE relkind IN ('r', 'p')
+   AND NOT (relreplident = 'f'
+			OR relreplident = 'd' AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary));
+SELECT '! ' || name FROM member_relation c
+ WHERE relkind IN ('r', 'p')
+   AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgenabled = 'R' AND t.tgfoid = 'kpi.skip_replicated()'::regprocedure);
+
 -- Name here what pg_dump must not carry, with the reason.
 \echo = pg_dump carries the rows of every table and the state of every sequence
 SELECT '! ' || name FROM member_relation
