@@ -25,6 +25,19 @@ AS 'MODULE_PATHNAME', 'kpi_view_definition'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION kpi.view_definition(regclass) IS
 	'the query of a view as pg_get_viewdef() writes it; waits for nobody and keeps no lock: NULL while somebody changes what the view reads, and for other relations';
+
+-- A publication for all tables holds those of the extension, too.  So each of them has a
+-- primary key or another replica identity, or nothing could be changed in them; and what
+-- comes to a database that has the extension itself is left out, as if it were of a
+-- catalog: it goes with views, policies and triggers, which do not come, and caches would
+-- not learn of it, for logical replication fires no statement triggers.
+CREATE FUNCTION kpi.skip_replicated()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'kpi_skip_replicated'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.skip_replicated() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.skip_replicated() IS
+	'row trigger on the tables of the extension: leave out what logical replication brings from another database';
 -- scope: which rows of protected tables a role sees
 
 -- A dimension with a table is a view beside that table: its first column is the
@@ -39,6 +52,10 @@ CREATE TABLE kpi.dimension_registry (
 	CHECK ((relid IS NULL) = (owner IS NOT NULL))
 );
 REVOKE ALL ON kpi.dimension_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.dimension_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.dimension_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.dimension_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.dimension_registry IS
 	'dimensions that rows are scoped by; read kpi.scope_dimensions, write by kpi.create_dimension()';
 COMMENT ON COLUMN kpi.dimension_registry.name IS 'name of the dimension';
@@ -74,6 +91,10 @@ CREATE TABLE kpi.scope_grant (
 	PRIMARY KEY (dimension, grantee, level, valid_until)
 );
 REVOKE ALL ON kpi.scope_grant FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.scope_grant
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.scope_grant ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.scope_grant IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.scope_grant IS
 	'scopes of roles; read kpi.scopes or kpi.my_scope(), write by kpi.grant_scope()';
 COMMENT ON COLUMN kpi.scope_grant.grantee IS 'the role that has the scope';
@@ -102,6 +123,10 @@ CREATE TABLE kpi.protection_registry (
 	PRIMARY KEY (relid, dimension)
 );
 REVOKE ALL ON kpi.protection_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.protection_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.protection_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.protection_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.protection_registry IS
 	'tables that obey scopes; read kpi.protections, write by kpi.protect()';
 COMMENT ON COLUMN kpi.protection_registry.relid IS 'the table';
@@ -205,13 +230,13 @@ COMMENT ON FUNCTION kpi.within_scopes() IS
 CREATE FUNCTION kpi.protect(
 	relation regclass,
 	dimension text,
-	"column" text,
-	"for" text DEFAULT 'select')
+	key text,
+	access text DEFAULT 'read')
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_protect'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.protect(regclass, text, text, text) IS
-	'let a table and its partitions obey the scopes of a dimension, whose key the column holds: for reading (select), or for writing, too (all); enables and forces row security; raises 55000 where a parent of the table, or of one below it, does not obey by the same column';
+	'let a table and its partitions obey the scopes of a dimension, whose key the column holds: for reading (read), or for writing, too (write or all); enables and forces row security; raises 55000 where a parent of the table, or of one below it, does not obey by the same column';
 
 CREATE FUNCTION kpi.unprotect(relation regclass, dimension text)
 RETURNS void
@@ -448,7 +473,7 @@ CREATE VIEW kpi.protections WITH (security_barrier) AS
 SELECT p.relid AS relation,
 	   p.dimension,
 	   CASE WHEN a.attnum IS NOT NULL
-			THEN format('kpi.in_scope(%L::text, %s)', p.dimension,
+			THEN format('kpi.in_scope(%L::text, %s)', quote_ident(p.dimension),
 						CASE WHEN a.atttypid = d.type THEN quote_ident(a.attname)
 							 ELSE format('(%I)::%s', a.attname, d.type) END) END AS expression,
 	   p.writes
@@ -483,6 +508,10 @@ CREATE TABLE kpi.metric_registry (
 	min_group_rows	integer NOT NULL DEFAULT 0 CHECK (min_group_rows >= 0)
 );
 REVOKE ALL ON kpi.metric_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.metric_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.metric_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.metric_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.metric_registry IS
 	'metadata of metrics, one row a metric; read kpi.metrics, write by kpi.alter_metric()';
 COMMENT ON COLUMN kpi.metric_registry.relid IS 'the view that is the metric';
@@ -534,7 +563,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.alter_metric(regclass, text, text, text, text, text, text, text[], text[], text, integer) IS
 	'change a metric''s definition or metadata; NULL leaves a value as it is, an empty one clears it; the type must stay, and the source while a metric view publishes the metric';
 
-CREATE FUNCTION kpi.drop_metric(name regclass, "cascade" boolean DEFAULT false)
+CREATE FUNCTION kpi.drop_metric(name regclass, cascade boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_drop_metric'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
@@ -592,6 +621,10 @@ CREATE TABLE kpi.metric_view_registry (
 	time_dimension	smallint
 );
 REVOKE ALL ON kpi.metric_view_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.metric_view_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.metric_view_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.metric_view_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.metric_view_registry IS
 	'metadata of metric views, one row a view; read kpi.metric_views, write by kpi.alter_metric_view()';
 COMMENT ON COLUMN kpi.metric_view_registry.relid IS 'the view';
@@ -643,7 +676,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.alter_metric_view(regclass, text[], text[], text[], text[], text[], text, text, text, text, text[]) IS
 	'change a metric view: columns are renamed ("old AS new") first, then dropped, then added at the end; dropping makes the view again with its privileges and comments, and raises 2BP01 where something depends on it; NULL leaves a value as it is, an empty one clears it';
 
-CREATE FUNCTION kpi.drop_metric_view(name regclass, "cascade" boolean DEFAULT false)
+CREATE FUNCTION kpi.drop_metric_view(name regclass, cascade boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_drop_metric_view'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
@@ -961,6 +994,11 @@ CREATE TABLE kpi.lineage_edge (
 CREATE INDEX lineage_edge_target ON kpi.lineage_edge (target);
 CREATE INDEX lineage_edge_source ON kpi.lineage_edge (source);
 REVOKE ALL ON kpi.lineage_edge FROM PUBLIC;
+ALTER TABLE kpi.lineage_edge REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.lineage_edge
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.lineage_edge ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.lineage_edge IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.lineage_edge IS
 	'the recorded graph, one row an edge; read kpi.lineage, written by event triggers and kpi.refresh_lineage()';
 COMMENT ON COLUMN kpi.lineage_edge.target_class IS 'catalog of the target: pg_class or pg_proc';
@@ -991,6 +1029,11 @@ CREATE TABLE kpi.lineage_log (
 	transformation	text
 );
 REVOKE ALL ON kpi.lineage_log FROM PUBLIC;
+ALTER TABLE kpi.lineage_log REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.lineage_log
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.lineage_log ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.lineage_log IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.lineage_log IS 'each change of the graph, by the names of then; read kpi.lineage_history';
 COMMENT ON COLUMN kpi.lineage_log.changed_at IS 'when it changed';
 COMMENT ON COLUMN kpi.lineage_log.transaction IS 'the transaction that changed it';
@@ -1014,6 +1057,11 @@ CREATE TABLE kpi.lineage_stale (
 	problem		text NOT NULL
 );
 REVOKE ALL ON kpi.lineage_stale FROM PUBLIC;
+ALTER TABLE kpi.lineage_stale REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.lineage_stale
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.lineage_stale ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.lineage_stale IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.lineage_stale IS
 	'DDL that could not be recorded; while there is any, lineage is derived at each reading';
 COMMENT ON COLUMN kpi.lineage_stale.marked_at IS 'when that was';
@@ -1937,6 +1985,10 @@ CREATE TABLE kpi.track_registry (
 	verified_at	timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 REVOKE ALL ON kpi.track_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.track_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.track_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.track_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.track_registry IS
 	'tables whose changes of data are recorded; write by kpi.track()';
 COMMENT ON COLUMN kpi.track_registry.relid IS 'the table';
@@ -1967,6 +2019,11 @@ CREATE TABLE kpi.data_change_log (
 );
 CREATE INDEX data_change_log_changed_at ON kpi.data_change_log (changed_at);
 REVOKE ALL ON kpi.data_change_log FROM PUBLIC;
+ALTER TABLE kpi.data_change_log REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.data_change_log
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.data_change_log ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.data_change_log IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.data_change_log IS
 	'one row for each statement that changed a tracked table; read kpi.data_change';
 COMMENT ON INDEX kpi.data_change_log_changed_at IS 'the changes of some time';
@@ -2129,7 +2186,7 @@ SELECT l.relation,
 					  AND bool_and(CASE
 									 WHEN y.polname = 'kpi_open' THEN true
 									 WHEN starts_with(y.polname::text, 'kpi_scope_')
-									 THEN kpi.scope_holds(substr(y.polname::text, 11),
+									 THEN kpi.scope_holds(quote_ident(substr(y.polname::text, 11)),
 														  CASE WHEN l.members ? substr(y.polname::text, 11)
 															   THEN ARRAY(SELECT jsonb_array_elements_text(l.members -> substr(y.polname::text, 11)))
 														  END)
@@ -2265,7 +2322,7 @@ BEGIN ATOMIC
 			   format('kpi_scope_%s', g.dimension) AS policy_name,
 			   format('CREATE POLICY %I ON %s AS RESTRICTIVE FOR %s USING (kpi.in_scope(%L, %s))',
 					  'kpi_scope_' || g.dimension, g.guarded,
-					  CASE WHEN g.writes THEN 'ALL' ELSE 'SELECT' END, g.dimension,
+					  CASE WHEN g.writes THEN 'ALL' ELSE 'SELECT' END, quote_ident(g.dimension),
 					  CASE WHEN d.type <> k.atttypid THEN format('%I::%s', g.key, d.type)
 						   ELSE quote_ident(g.key) END) AS statement
 		  FROM guarded g
@@ -2284,7 +2341,7 @@ BEGIN ATOMIC
 		 WHERE d.relid IS NOT NULL
 	), tracked AS (						-- tables whose changes are recorded, partitions included
 		SELECT t.relid, t.time_column, t.verified_at, f.relid AS member, c.relkind, c.relpersistence, y.has_time,
-			   format('SELECT kpi.track(%L%s)', t.relid, CASE WHEN y.has_time THEN ', ' || quote_literal(t.time_column) END) AS remedy
+			   format('SELECT kpi.track(%L%s)', t.relid, CASE WHEN y.has_time THEN ', ' || quote_literal(quote_ident(t.time_column)) END) AS remedy
 		  FROM kpi.track_registry t
 		 CROSS JOIN LATERAL kpi.relation_and_children(t.relid) f (relid)
 		  JOIN pg_catalog.pg_class c ON c.oid = f.relid
@@ -2325,7 +2382,7 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 'error', g.parent::regclass::text,
 			   format('it shows rows of %s, which is protected by dimension "%s"', g.relation::regclass, g.dimension),
-			   format('SELECT kpi.protect(%L, %L, %L%s)', g.parent::regclass, g.dimension, g.key,
+			   format('SELECT kpi.protect(%L, %L, %L%s)', g.parent::regclass, quote_ident(g.dimension), quote_ident(g.key),
 					  CASE WHEN g.writes THEN ', ''all''' END)
 		  FROM kpi.protection_gaps(NULL) g
 		 WHERE g.parent IS NOT NULL
@@ -2341,7 +2398,7 @@ BEGIN ATOMIC
 		SELECT 'error', d.name,
 			   format('the dimension cannot be used, and queries of tables that it protects fail: %s; after dropping it, create it and grant its scopes again',
 					  kpi.dimension_problem(d.name)),
-			   format('SELECT kpi.drop_dimension(%L)', d.name)
+			   format('SELECT kpi.drop_dimension(%L)', quote_ident(d.name))
 		  FROM kpi.dimension_registry d
 		 WHERE kpi.dimension_problem(d.name) IS NOT NULL
 		UNION ALL
@@ -2435,7 +2492,7 @@ BEGIN ATOMIC
 		SELECT 'warning', format('scope of %s on %s', g.grantee, g.dimension),
 			   format('members match nothing: %s', array_to_string(u.members, ', ')),
 			   format('SELECT kpi.revoke_scope(%L, %L, level => %L, members => %L)',
-					  pg_get_userbyid(g.grantee), g.dimension, a.attname, u.members)
+					  quote_ident(pg_get_userbyid(g.grantee)), quote_ident(g.dimension), quote_ident(a.attname), u.members)
 		  FROM kpi.scope_grant g
 		  JOIN dimension d ON d.name = g.dimension AND d.view IS NOT NULL
 		 CROSS JOIN LATERAL (SELECT kpi.unmatched_members(g.dimension, g.level, g.members) AS members) u

@@ -14,3 +14,16 @@ AS 'MODULE_PATHNAME', 'kpi_view_definition'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION kpi.view_definition(regclass) IS
 	'the query of a view as pg_get_viewdef() writes it; waits for nobody and keeps no lock: NULL while somebody changes what the view reads, and for other relations';
+
+-- A publication for all tables holds those of the extension, too.  So each of them has a
+-- primary key or another replica identity, or nothing could be changed in them; and what
+-- comes to a database that has the extension itself is left out, as if it were of a
+-- catalog: it goes with views, policies and triggers, which do not come, and caches would
+-- not learn of it, for logical replication fires no statement triggers.
+CREATE FUNCTION kpi.skip_replicated()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'kpi_skip_replicated'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.skip_replicated() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.skip_replicated() IS
+	'row trigger on the tables of the extension: leave out what logical replication brings from another database';

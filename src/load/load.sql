@@ -7,6 +7,10 @@ CREATE TABLE kpi.track_registry (
 	verified_at	timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 REVOKE ALL ON kpi.track_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.track_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.track_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.track_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.track_registry IS
 	'tables whose changes of data are recorded; write by kpi.track()';
 COMMENT ON COLUMN kpi.track_registry.relid IS 'the table';
@@ -37,6 +41,11 @@ CREATE TABLE kpi.data_change_log (
 );
 CREATE INDEX data_change_log_changed_at ON kpi.data_change_log (changed_at);
 REVOKE ALL ON kpi.data_change_log FROM PUBLIC;
+ALTER TABLE kpi.data_change_log REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.data_change_log
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.data_change_log ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.data_change_log IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.data_change_log IS
 	'one row for each statement that changed a tracked table; read kpi.data_change';
 COMMENT ON INDEX kpi.data_change_log_changed_at IS 'the changes of some time';
@@ -199,7 +208,7 @@ SELECT l.relation,
 					  AND bool_and(CASE
 									 WHEN y.polname = 'kpi_open' THEN true
 									 WHEN starts_with(y.polname::text, 'kpi_scope_')
-									 THEN kpi.scope_holds(substr(y.polname::text, 11),
+									 THEN kpi.scope_holds(quote_ident(substr(y.polname::text, 11)),
 														  CASE WHEN l.members ? substr(y.polname::text, 11)
 															   THEN ARRAY(SELECT jsonb_array_elements_text(l.members -> substr(y.polname::text, 11)))
 														  END)

@@ -14,6 +14,10 @@ CREATE TABLE kpi.metric_registry (
 	min_group_rows	integer NOT NULL DEFAULT 0 CHECK (min_group_rows >= 0)
 );
 REVOKE ALL ON kpi.metric_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.metric_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.metric_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.metric_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.metric_registry IS
 	'metadata of metrics, one row a metric; read kpi.metrics, write by kpi.alter_metric()';
 COMMENT ON COLUMN kpi.metric_registry.relid IS 'the view that is the metric';
@@ -65,7 +69,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.alter_metric(regclass, text, text, text, text, text, text, text[], text[], text, integer) IS
 	'change a metric''s definition or metadata; NULL leaves a value as it is, an empty one clears it; the type must stay, and the source while a metric view publishes the metric';
 
-CREATE FUNCTION kpi.drop_metric(name regclass, "cascade" boolean DEFAULT false)
+CREATE FUNCTION kpi.drop_metric(name regclass, cascade boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_drop_metric'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;

@@ -8,6 +8,10 @@ CREATE TABLE kpi.metric_view_registry (
 	time_dimension	smallint
 );
 REVOKE ALL ON kpi.metric_view_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.metric_view_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.metric_view_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.metric_view_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.metric_view_registry IS
 	'metadata of metric views, one row a view; read kpi.metric_views, write by kpi.alter_metric_view()';
 COMMENT ON COLUMN kpi.metric_view_registry.relid IS 'the view';
@@ -59,7 +63,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.alter_metric_view(regclass, text[], text[], text[], text[], text[], text, text, text, text, text[]) IS
 	'change a metric view: columns are renamed ("old AS new") first, then dropped, then added at the end; dropping makes the view again with its privileges and comments, and raises 2BP01 where something depends on it; NULL leaves a value as it is, an empty one clears it';
 
-CREATE FUNCTION kpi.drop_metric_view(name regclass, "cascade" boolean DEFAULT false)
+CREATE FUNCTION kpi.drop_metric_view(name regclass, cascade boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_drop_metric_view'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;

@@ -12,6 +12,10 @@ CREATE TABLE kpi.dimension_registry (
 	CHECK ((relid IS NULL) = (owner IS NOT NULL))
 );
 REVOKE ALL ON kpi.dimension_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.dimension_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.dimension_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.dimension_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.dimension_registry IS
 	'dimensions that rows are scoped by; read kpi.scope_dimensions, write by kpi.create_dimension()';
 COMMENT ON COLUMN kpi.dimension_registry.name IS 'name of the dimension';
@@ -47,6 +51,10 @@ CREATE TABLE kpi.scope_grant (
 	PRIMARY KEY (dimension, grantee, level, valid_until)
 );
 REVOKE ALL ON kpi.scope_grant FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.scope_grant
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.scope_grant ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.scope_grant IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.scope_grant IS
 	'scopes of roles; read kpi.scopes or kpi.my_scope(), write by kpi.grant_scope()';
 COMMENT ON COLUMN kpi.scope_grant.grantee IS 'the role that has the scope';
@@ -75,6 +83,10 @@ CREATE TABLE kpi.protection_registry (
 	PRIMARY KEY (relid, dimension)
 );
 REVOKE ALL ON kpi.protection_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.protection_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.protection_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.protection_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.protection_registry IS
 	'tables that obey scopes; read kpi.protections, write by kpi.protect()';
 COMMENT ON COLUMN kpi.protection_registry.relid IS 'the table';
@@ -178,13 +190,13 @@ COMMENT ON FUNCTION kpi.within_scopes() IS
 CREATE FUNCTION kpi.protect(
 	relation regclass,
 	dimension text,
-	"column" text,
-	"for" text DEFAULT 'select')
+	key text,
+	access text DEFAULT 'read')
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_protect'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.protect(regclass, text, text, text) IS
-	'let a table and its partitions obey the scopes of a dimension, whose key the column holds: for reading (select), or for writing, too (all); enables and forces row security; raises 55000 where a parent of the table, or of one below it, does not obey by the same column';
+	'let a table and its partitions obey the scopes of a dimension, whose key the column holds: for reading (read), or for writing, too (write or all); enables and forces row security; raises 55000 where a parent of the table, or of one below it, does not obey by the same column';
 
 CREATE FUNCTION kpi.unprotect(relation regclass, dimension text)
 RETURNS void
@@ -421,7 +433,7 @@ CREATE VIEW kpi.protections WITH (security_barrier) AS
 SELECT p.relid AS relation,
 	   p.dimension,
 	   CASE WHEN a.attnum IS NOT NULL
-			THEN format('kpi.in_scope(%L::text, %s)', p.dimension,
+			THEN format('kpi.in_scope(%L::text, %s)', quote_ident(p.dimension),
 						CASE WHEN a.atttypid = d.type THEN quote_ident(a.attname)
 							 ELSE format('(%I)::%s', a.attname, d.type) END) END AS expression,
 	   p.writes

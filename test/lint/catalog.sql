@@ -58,6 +58,14 @@ SELECT '! ' || name || ': ' || s FROM member_function, unnest(proconfig) s
 \echo = no function claims to be leakproof
 SELECT '! ' || name FROM member_function WHERE proleakproof;
 
+\echo = every argument can be named without quotes, and every column
+SELECT '! ' || f.name || ': ' || k.word FROM member_function f
+ CROSS JOIN LATERAL unnest(proargnames) a (argument)
+  JOIN pg_get_keywords() k ON k.word = a.argument AND k.catcode IN ('R', 'C', 'T');
+SELECT '! ' || c.name || ', column ' || a.attname FROM member_relation c
+  JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+  JOIN pg_get_keywords() k ON k.word = a.attname AND k.catcode IN ('R', 'T');
+
 \echo = every object has a comment
 SELECT '! ' || name FROM member m
  WHERE obj_description(objid, classid::regclass::text) IS NULL AND shobj_description(objid, classid::regclass::text) IS NULL
@@ -68,6 +76,15 @@ SELECT '! ' || name FROM member m
 SELECT '! ' || name || ', column ' || attname FROM member_relation c
   JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
  WHERE relkind IN ('r', 'p', 'v', 'm') AND col_description(c.oid, attnum) IS NULL;
+
+\echo = every table has a replica identity, so that it can be published, and takes nothing that is replicated
+SELECT '! ' || name FROM member_relation c
+ WHERE relkind IN ('r', 'p')
+   AND NOT (relreplident = 'f'
+			OR relreplident = 'd' AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary));
+SELECT '! ' || name FROM member_relation c
+ WHERE relkind IN ('r', 'p')
+   AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgenabled = 'R' AND t.tgfoid = 'kpi.skip_replicated()'::regprocedure);
 
 -- Name here what pg_dump must not carry, with the reason.
 \echo = pg_dump carries the rows of every table and the state of every sequence
