@@ -693,75 +693,6 @@ REVOKE ALL ON FUNCTION kpi.publishing_views(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.publishing_views(regclass) IS
 	'the metric views that publish a metric, be it as a component of another';
 
-CREATE FUNCTION kpi.metric_comment(metric regclass, with_definition boolean)
-RETURNS text
-LANGUAGE sql STABLE PARALLEL RESTRICTED
-BEGIN ATOMIC
-	SELECT concat_ws(E'\n',
-					 CASE WHEN r.unit IS NULL THEN r.label
-						  ELSE format('%s (%s)', coalesce(r.label, c.relname::text), r.unit) END,
-					 r.description,
-					 CASE WHEN with_definition
-						  THEN 'Definition: ' || rtrim(btrim(regexp_replace(pg_get_viewdef(r.relid), '\s+', ' ', 'g')), ';')
-					  END)
-	  FROM kpi.metric_registry r
-	  JOIN pg_catalog.pg_class c ON c.oid = r.relid
-	 WHERE r.relid = metric;
-END;
-REVOKE ALL ON FUNCTION kpi.metric_comment(regclass, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION kpi.metric_comment(regclass, boolean) IS
-	'what the comment of a metric says: label, unit, description and, if asked, definition';
-
-CREATE FUNCTION kpi.metric_comments(
-	INOUT metric regclass, itself boolean, OUT attnum smallint, OUT comment text)
-RETURNS SETOF record
-LANGUAGE sql STABLE PARALLEL RESTRICTED
-BEGIN ATOMIC
-	SELECT r.relid, 0::smallint, kpi.metric_comment(r.relid, false)
-	  FROM kpi.metric_registry r
-	 WHERE r.relid = metric
-	   AND itself
-	UNION ALL
-	SELECT v.relid, c.attnum, kpi.metric_comment(c.metric, true)
-	  FROM kpi.metric_view_registry v
-	 CROSS JOIN LATERAL kpi.metric_view_columns(v.relid) c
-	 WHERE c.metric = $1;
-END;
-REVOKE ALL ON FUNCTION kpi.metric_comments(regclass, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION kpi.metric_comments(regclass, boolean) IS
-	'the comments that a metric''s metadata puts on its view, if asked, and on columns that publish it';
-
-CREATE FUNCTION kpi.metric_view_comments(
-	INOUT metric_view regclass, itself boolean, OUT attnum smallint, OUT comment text)
-RETURNS SETOF record
-LANGUAGE sql STABLE PARALLEL RESTRICTED
-BEGIN ATOMIC
-	SELECT v.relid, 0::smallint, concat_ws(E'\n', v.label, v.description)
-	  FROM kpi.metric_view_registry v
-	 WHERE v.relid = metric_view
-	   AND itself
-	UNION ALL
-	SELECT metric_view, c.attnum,
-		   CASE WHEN c.metric IS NOT NULL THEN kpi.metric_comment(c.metric, true)
-				ELSE col_description(s.source, c.source_column) END
-	  FROM (SELECT kpi.metric_view_source(metric_view)::oid AS source OFFSET 0) s
-	 CROSS JOIN LATERAL kpi.metric_view_columns(metric_view) c
-	 WHERE c.metric IS NOT NULL
-		OR (col_description(metric_view, c.attnum) IS NULL
-			AND col_description(s.source, c.source_column) IS NOT NULL);
-END;
-REVOKE ALL ON FUNCTION kpi.metric_view_comments(regclass, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION kpi.metric_view_comments(regclass, boolean) IS
-	'the comments that metadata puts on a metric view, if asked, and on its columns; a dimension without one has its source column''s';
-
-CREATE FUNCTION kpi.write_comment(relid regclass, attnum smallint, comment text)
-RETURNS void
-AS 'MODULE_PATHNAME', 'kpi_write_comment'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-REVOKE ALL ON FUNCTION kpi.write_comment(regclass, smallint, text) FROM PUBLIC;
-COMMENT ON FUNCTION kpi.write_comment(regclass, smallint, text) IS
-	'write the comment of a view (column 0) or of one of its columns';
-
 -- What a reader may use.  security_barrier keeps a reader's own functions from
 -- seeing the rows that the privileges filter out.
 
@@ -890,6 +821,121 @@ COMMENT ON COLUMN kpi.measures.additivity IS 'count, additive, semi-additive or 
 
 REVOKE ALL ON kpi.metrics, kpi.metric_views, kpi.dimensions, kpi.measures FROM PUBLIC;
 GRANT SELECT ON kpi.metrics, kpi.metric_views, kpi.dimensions, kpi.measures TO PUBLIC;
+-- written comments: what tools read about metrics and the columns that publish them, kept in step with definitions
+
+CREATE TABLE kpi.written_comment (
+	relid		regclass,
+	attnum		smallint,
+	comment		text NOT NULL,
+	PRIMARY KEY (relid, attnum)
+);
+REVOKE ALL ON kpi.written_comment FROM PUBLIC;
+COMMENT ON TABLE kpi.written_comment IS
+	'comments that the extension wrote on metrics, metric views and their columns: one that is not the same any more is somebody''s own, and stays';
+COMMENT ON COLUMN kpi.written_comment.relid IS 'the view';
+COMMENT ON COLUMN kpi.written_comment.attnum IS 'number of the column; 0 is the view itself';
+COMMENT ON COLUMN kpi.written_comment.comment IS 'what was written';
+SELECT pg_catalog.pg_extension_config_dump('kpi.written_comment',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid) ORDER BY ctid');
+
+CREATE FUNCTION kpi.definition_text(view regclass)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_definition_text'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.definition_text(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.definition_text(regclass) IS
+	'the query of a view in one line, the same in every session: with names qualified; waits for nobody and keeps no lock: NULL while somebody changes what the view reads, and for other relations';
+
+CREATE FUNCTION kpi.metric_comment(metric regclass, with_definition boolean)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT CASE WHEN with_definition
+				THEN CASE WHEN w.words = '' THEN '' ELSE w.words || E'\n' END
+					 || 'Definition: ' || kpi.definition_text(r.relid)
+				ELSE w.words END
+	  FROM kpi.metric_registry r
+	  JOIN pg_catalog.pg_class c ON c.oid = r.relid
+	 CROSS JOIN LATERAL (
+			SELECT concat_ws(E'\n',
+							 CASE WHEN r.unit IS NULL THEN r.label
+								  ELSE format('%s (%s)', coalesce(r.label, c.relname::text), r.unit) END,
+							 r.description) AS words) w
+	 WHERE r.relid = metric;
+END;
+REVOKE ALL ON FUNCTION kpi.metric_comment(regclass, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.metric_comment(regclass, boolean) IS
+	'what the comment of a metric says: label, unit, description and, if asked, definition; NULL where that cannot be told now';
+
+CREATE FUNCTION kpi.due_comments(
+	relations oid[], replaced boolean, OUT relid regclass, OUT attnum smallint, OUT comment text)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+SET jit = off
+BEGIN ATOMIC
+	WITH metric AS MATERIALIZED (
+		SELECT r.relid
+		  FROM kpi.metric_registry r
+		 WHERE r.relid::oid = ANY (relations)
+	), metric_view AS MATERIALIZED (
+		SELECT v.relid, kpi.metric_view_source(v.relid)::oid AS source,
+			   v.relid::oid = ANY (relations) AS itself
+		  FROM kpi.metric_view_registry v
+		 WHERE v.relid::oid = ANY (relations)
+			OR v.relid::oid IN (SELECT w.ev_class
+								  FROM metric m
+								  JOIN pg_catalog.pg_depend d
+									ON d.refclassid = 'pg_catalog.pg_class'::regclass
+								   AND d.refobjid = m.relid
+								   AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+								  JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid)
+	), wanted (relid, attnum, is_dimension, comment) AS (
+		SELECT m.relid, 0::smallint, false, kpi.metric_comment(m.relid, false)
+		  FROM metric m
+		UNION ALL
+		SELECT r.relid, 0::smallint, false, concat_ws(E'\n', r.label, r.description)
+		  FROM metric_view v
+		  JOIN kpi.metric_view_registry r ON r.relid = v.relid
+		 WHERE v.itself
+		UNION ALL
+		SELECT v.relid, c.attnum, c.metric IS NULL,
+			   CASE WHEN c.metric IS NOT NULL THEN kpi.metric_comment(c.metric, true)
+					ELSE coalesce(col_description(v.source, c.source_column), '') END
+		  FROM metric_view v
+		 CROSS JOIN LATERAL kpi.metric_view_columns(v.relid) c
+		 WHERE v.itself OR c.metric IN (SELECT m.relid FROM metric m)
+	)
+	SELECT w.relid, w.attnum, w.comment
+	  FROM wanted w
+	  LEFT JOIN kpi.written_comment t ON t.relid = w.relid AND t.attnum = w.attnum
+	 CROSS JOIN LATERAL (SELECT col_description(w.relid, w.attnum) AS comment) d
+	 WHERE CASE WHEN d.comment IS NOT DISTINCT FROM t.comment THEN coalesce(d.comment, '') <> w.comment
+				ELSE replaced AND NOT w.is_dimension AND coalesce(t.comment, '') <> w.comment END;
+END;
+REVOKE ALL ON FUNCTION kpi.due_comments(oid[], boolean) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.due_comments(oid[], boolean) IS
+	'the comments to write on some metrics, the columns that publish them, and metric views, for which the extension''s own are out of date or missing; if asked also where somebody replaced or removed one, but for dimensions; a dimension has its source column''s';
+
+CREATE FUNCTION kpi.refresh_comments(relation regclass DEFAULT NULL, replaced boolean DEFAULT false)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'kpi_refresh_comments'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.refresh_comments(regclass, boolean) IS
+	'write the comments of a metric with the columns that publish it, or of a metric view, where they are out of date, or of all that the caller owns; a comment that somebody replaced or removed stays unless "replaced" is true; returns how many were written; raises 42809 for other relations, 42501 for those of others';
+
+CREATE FUNCTION kpi.follow_definitions()
+RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'kpi_follow_definitions'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.follow_definitions() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.follow_definitions() IS
+	'event trigger: let comments follow what DDL changed in definitions and names; a failure is a warning';
+
+CREATE EVENT TRIGGER kpi_follow_definitions ON ddl_command_end
+	EXECUTE FUNCTION kpi.follow_definitions();
+ALTER EVENT TRIGGER kpi_follow_definitions ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER kpi_follow_definitions IS
+	'keeps the comments of metrics and measures in step with their definitions';
 -- measure: reading metrics at any grouping
 
 CREATE FUNCTION kpi.measure_transition(state internal, value anyelement)
@@ -2395,7 +2441,7 @@ BEGIN ATOMIC
 		SELECT 'error', e.evtname, 'the event trigger is not always enabled',
 			   format('ALTER EVENT TRIGGER %I ENABLE ALWAYS', e.evtname)
 		  FROM pg_catalog.pg_event_trigger e
-		 WHERE e.evtname IN ('kpi_forget_dropped', 'kpi_protect_partitions',
+		 WHERE e.evtname IN ('kpi_forget_dropped', 'kpi_follow_definitions', 'kpi_protect_partitions',
 							 'kpi_record_lineage', 'kpi_record_lineage_drop',
 							 'kpi_follow_tracked', 'kpi_follow_rewritten', 'kpi_follow_dropped')
 		   AND e.evtenabled <> 'A'
@@ -2493,6 +2539,12 @@ BEGIN ATOMIC
 			   format('DELETE FROM kpi.track_registry WHERE relid = %L', t.relid::oid)
 		  FROM kpi.track_registry t
 		 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.relid)
+		UNION ALL
+		SELECT 'warning', w.relid::text, 'comments of metrics are out of date: they do not say what is so now',
+			   format('SELECT kpi.refresh_comments(%L)', w.relid)
+		  FROM kpi.due_comments((SELECT array_agg(r.relid::oid) FROM (SELECT m.relid FROM kpi.metric_registry m
+																	  UNION ALL
+																	  SELECT v.relid FROM kpi.metric_view_registry v) r), false) w
 	)
 	SELECT DISTINCT f.severity, f.object, f.problem, f.remedy
 	  FROM finding f

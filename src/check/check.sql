@@ -149,7 +149,7 @@ BEGIN ATOMIC
 		SELECT 'error', e.evtname, 'the event trigger is not always enabled',
 			   format('ALTER EVENT TRIGGER %I ENABLE ALWAYS', e.evtname)
 		  FROM pg_catalog.pg_event_trigger e
-		 WHERE e.evtname IN ('kpi_forget_dropped', 'kpi_protect_partitions',
+		 WHERE e.evtname IN ('kpi_forget_dropped', 'kpi_follow_definitions', 'kpi_protect_partitions',
 							 'kpi_record_lineage', 'kpi_record_lineage_drop',
 							 'kpi_follow_tracked', 'kpi_follow_rewritten', 'kpi_follow_dropped')
 		   AND e.evtenabled <> 'A'
@@ -247,6 +247,12 @@ BEGIN ATOMIC
 			   format('DELETE FROM kpi.track_registry WHERE relid = %L', t.relid::oid)
 		  FROM kpi.track_registry t
 		 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.relid)
+		UNION ALL
+		SELECT 'warning', w.relid::text, 'comments of metrics are out of date: they do not say what is so now',
+			   format('SELECT kpi.refresh_comments(%L)', w.relid)
+		  FROM kpi.due_comments((SELECT array_agg(r.relid::oid) FROM (SELECT m.relid FROM kpi.metric_registry m
+																	  UNION ALL
+																	  SELECT v.relid FROM kpi.metric_view_registry v) r), false) w
 	)
 	SELECT DISTINCT f.severity, f.object, f.problem, f.remedy
 	  FROM finding f
