@@ -205,13 +205,13 @@ COMMENT ON FUNCTION kpi.within_scopes() IS
 CREATE FUNCTION kpi.protect(
 	relation regclass,
 	dimension text,
-	"column" text,
-	"for" text DEFAULT 'select')
+	key text,
+	access text DEFAULT 'read')
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_protect'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.protect(regclass, text, text, text) IS
-	'let a table and its partitions obey the scopes of a dimension, whose key the column holds: for reading (select), or for writing, too (all); enables and forces row security; raises 55000 where a parent of the table, or of one below it, does not obey by the same column';
+	'let a table and its partitions obey the scopes of a dimension, whose key the column holds: for reading (read), or for writing, too (write or all); enables and forces row security; raises 55000 where a parent of the table, or of one below it, does not obey by the same column';
 
 CREATE FUNCTION kpi.unprotect(relation regclass, dimension text)
 RETURNS void
@@ -448,7 +448,7 @@ CREATE VIEW kpi.protections WITH (security_barrier) AS
 SELECT p.relid AS relation,
 	   p.dimension,
 	   CASE WHEN a.attnum IS NOT NULL
-			THEN format('kpi.in_scope(%L::text, %s)', p.dimension,
+			THEN format('kpi.in_scope(%L::text, %s)', quote_ident(p.dimension),
 						CASE WHEN a.atttypid = d.type THEN quote_ident(a.attname)
 							 ELSE format('(%I)::%s', a.attname, d.type) END) END AS expression,
 	   p.writes
@@ -534,7 +534,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.alter_metric(regclass, text, text, text, text, text, text, text[], text[], text, integer) IS
 	'change a metric''s definition or metadata; NULL leaves a value as it is, an empty one clears it; the type must stay, and the source while a metric view publishes the metric';
 
-CREATE FUNCTION kpi.drop_metric(name regclass, "cascade" boolean DEFAULT false)
+CREATE FUNCTION kpi.drop_metric(name regclass, cascade boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_drop_metric'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
@@ -643,7 +643,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.alter_metric_view(regclass, text[], text[], text[], text[], text[], text, text, text, text, text[]) IS
 	'change a metric view: columns are renamed ("old AS new") first, then dropped, then added at the end; dropping makes the view again with its privileges and comments, and raises 2BP01 where something depends on it; NULL leaves a value as it is, an empty one clears it';
 
-CREATE FUNCTION kpi.drop_metric_view(name regclass, "cascade" boolean DEFAULT false)
+CREATE FUNCTION kpi.drop_metric_view(name regclass, cascade boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_drop_metric_view'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
@@ -2175,7 +2175,7 @@ SELECT l.relation,
 					  AND bool_and(CASE
 									 WHEN y.polname = 'kpi_open' THEN true
 									 WHEN starts_with(y.polname::text, 'kpi_scope_')
-									 THEN kpi.scope_holds(substr(y.polname::text, 11),
+									 THEN kpi.scope_holds(quote_ident(substr(y.polname::text, 11)),
 														  CASE WHEN l.members ? substr(y.polname::text, 11)
 															   THEN ARRAY(SELECT jsonb_array_elements_text(l.members -> substr(y.polname::text, 11)))
 														  END)
@@ -2311,7 +2311,7 @@ BEGIN ATOMIC
 			   format('kpi_scope_%s', g.dimension) AS policy_name,
 			   format('CREATE POLICY %I ON %s AS RESTRICTIVE FOR %s USING (kpi.in_scope(%L, %s))',
 					  'kpi_scope_' || g.dimension, g.guarded,
-					  CASE WHEN g.writes THEN 'ALL' ELSE 'SELECT' END, g.dimension,
+					  CASE WHEN g.writes THEN 'ALL' ELSE 'SELECT' END, quote_ident(g.dimension),
 					  CASE WHEN d.type <> k.atttypid THEN format('%I::%s', g.key, d.type)
 						   ELSE quote_ident(g.key) END) AS statement
 		  FROM guarded g
@@ -2330,7 +2330,7 @@ BEGIN ATOMIC
 		 WHERE d.relid IS NOT NULL
 	), tracked AS (						-- tables whose changes are recorded, partitions included
 		SELECT t.relid, t.time_column, t.verified_at, f.relid AS member, c.relkind, c.relpersistence, y.has_time,
-			   format('SELECT kpi.track(%L%s)', t.relid, CASE WHEN y.has_time THEN ', ' || quote_literal(t.time_column) END) AS remedy
+			   format('SELECT kpi.track(%L%s)', t.relid, CASE WHEN y.has_time THEN ', ' || quote_literal(quote_ident(t.time_column)) END) AS remedy
 		  FROM kpi.track_registry t
 		 CROSS JOIN LATERAL kpi.relation_and_children(t.relid) f (relid)
 		  JOIN pg_catalog.pg_class c ON c.oid = f.relid
@@ -2371,7 +2371,7 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 'error', g.parent::regclass::text,
 			   format('it shows rows of %s, which is protected by dimension "%s"', g.relation::regclass, g.dimension),
-			   format('SELECT kpi.protect(%L, %L, %L%s)', g.parent::regclass, g.dimension, g.key,
+			   format('SELECT kpi.protect(%L, %L, %L%s)', g.parent::regclass, quote_ident(g.dimension), quote_ident(g.key),
 					  CASE WHEN g.writes THEN ', ''all''' END)
 		  FROM kpi.protection_gaps(NULL) g
 		 WHERE g.parent IS NOT NULL
@@ -2387,7 +2387,7 @@ BEGIN ATOMIC
 		SELECT 'error', d.name,
 			   format('the dimension cannot be used, and queries of tables that it protects fail: %s; after dropping it, create it and grant its scopes again',
 					  kpi.dimension_problem(d.name)),
-			   format('SELECT kpi.drop_dimension(%L)', d.name)
+			   format('SELECT kpi.drop_dimension(%L)', quote_ident(d.name))
 		  FROM kpi.dimension_registry d
 		 WHERE kpi.dimension_problem(d.name) IS NOT NULL
 		UNION ALL
@@ -2481,7 +2481,7 @@ BEGIN ATOMIC
 		SELECT 'warning', format('scope of %s on %s', g.grantee, g.dimension),
 			   format('members match nothing: %s', array_to_string(u.members, ', ')),
 			   format('SELECT kpi.revoke_scope(%L, %L, level => %L, members => %L)',
-					  pg_get_userbyid(g.grantee), g.dimension, a.attname, u.members)
+					  quote_ident(pg_get_userbyid(g.grantee)), quote_ident(g.dimension), quote_ident(a.attname), u.members)
 		  FROM kpi.scope_grant g
 		  JOIN dimension d ON d.name = g.dimension AND d.view IS NOT NULL
 		 CROSS JOIN LATERAL (SELECT kpi.unmatched_members(g.dimension, g.level, g.members) AS members) u

@@ -408,13 +408,13 @@ typedef struct RelationSearch
 {
 	bool		in_from;		/* only those that are read? */
 	List	   *relids;
-}			RelationSearch;
+} RelationSearch;
 
 /*
  * Walker: collect relations.
  */
 static bool
-collect_relations(Node *node, RelationSearch * search)
+collect_relations(Node *node, RelationSearch *search)
 {
 	if (node == NULL)
 		return false;

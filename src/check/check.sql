@@ -19,7 +19,7 @@ BEGIN ATOMIC
 			   format('kpi_scope_%s', g.dimension) AS policy_name,
 			   format('CREATE POLICY %I ON %s AS RESTRICTIVE FOR %s USING (kpi.in_scope(%L, %s))',
 					  'kpi_scope_' || g.dimension, g.guarded,
-					  CASE WHEN g.writes THEN 'ALL' ELSE 'SELECT' END, g.dimension,
+					  CASE WHEN g.writes THEN 'ALL' ELSE 'SELECT' END, quote_ident(g.dimension),
 					  CASE WHEN d.type <> k.atttypid THEN format('%I::%s', g.key, d.type)
 						   ELSE quote_ident(g.key) END) AS statement
 		  FROM guarded g
@@ -38,7 +38,7 @@ BEGIN ATOMIC
 		 WHERE d.relid IS NOT NULL
 	), tracked AS (						-- tables whose changes are recorded, partitions included
 		SELECT t.relid, t.time_column, t.verified_at, f.relid AS member, c.relkind, c.relpersistence, y.has_time,
-			   format('SELECT kpi.track(%L%s)', t.relid, CASE WHEN y.has_time THEN ', ' || quote_literal(t.time_column) END) AS remedy
+			   format('SELECT kpi.track(%L%s)', t.relid, CASE WHEN y.has_time THEN ', ' || quote_literal(quote_ident(t.time_column)) END) AS remedy
 		  FROM kpi.track_registry t
 		 CROSS JOIN LATERAL kpi.relation_and_children(t.relid) f (relid)
 		  JOIN pg_catalog.pg_class c ON c.oid = f.relid
@@ -79,7 +79,7 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 'error', g.parent::regclass::text,
 			   format('it shows rows of %s, which is protected by dimension "%s"', g.relation::regclass, g.dimension),
-			   format('SELECT kpi.protect(%L, %L, %L%s)', g.parent::regclass, g.dimension, g.key,
+			   format('SELECT kpi.protect(%L, %L, %L%s)', g.parent::regclass, quote_ident(g.dimension), quote_ident(g.key),
 					  CASE WHEN g.writes THEN ', ''all''' END)
 		  FROM kpi.protection_gaps(NULL) g
 		 WHERE g.parent IS NOT NULL
@@ -95,7 +95,7 @@ BEGIN ATOMIC
 		SELECT 'error', d.name,
 			   format('the dimension cannot be used, and queries of tables that it protects fail: %s; after dropping it, create it and grant its scopes again',
 					  kpi.dimension_problem(d.name)),
-			   format('SELECT kpi.drop_dimension(%L)', d.name)
+			   format('SELECT kpi.drop_dimension(%L)', quote_ident(d.name))
 		  FROM kpi.dimension_registry d
 		 WHERE kpi.dimension_problem(d.name) IS NOT NULL
 		UNION ALL
@@ -189,7 +189,7 @@ BEGIN ATOMIC
 		SELECT 'warning', format('scope of %s on %s', g.grantee, g.dimension),
 			   format('members match nothing: %s', array_to_string(u.members, ', ')),
 			   format('SELECT kpi.revoke_scope(%L, %L, level => %L, members => %L)',
-					  pg_get_userbyid(g.grantee), g.dimension, a.attname, u.members)
+					  quote_ident(pg_get_userbyid(g.grantee)), quote_ident(g.dimension), quote_ident(a.attname), u.members)
 		  FROM kpi.scope_grant g
 		  JOIN dimension d ON d.name = g.dimension AND d.view IS NOT NULL
 		 CROSS JOIN LATERAL (SELECT kpi.unmatched_members(g.dimension, g.level, g.members) AS members) u

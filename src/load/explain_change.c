@@ -37,6 +37,7 @@
 #include "utils/typcache.h"
 
 #include "catalog/catalog.h"
+#include "catalog/names.h"
 #include "catalog/registry.h"
 #include "metric/additivity.h"
 #include "metric/definition.h"
@@ -192,23 +193,20 @@ scope_dimension(Oid view, AttrNumber attnum)
 }
 
 /*
- * Find the metric view to read, the given one or the only one that the current
- * user may read, and the columns in it.
+ * Are there metric views that show the metric by a dimension of this name?  They are
+ * what SPI has then.
  *
  * A query of a metric view runs what its owner put into it with the reader's rights,
  * so one that the caller did not name belongs to whoever the caller trusts with the
  * metric: its owner, a superuser or the caller (S7).
  */
-static void
-find_view(Comparison *comparison, const char *by)
+static bool
+views_show(const char *by, void *arg)
 {
+	Comparison *comparison = arg;
 	Oid			argtypes[] = {REGCLASSOID, TEXTOID, REGCLASSOID};
 	Datum		values[] = {ObjectIdGetDatum(comparison->metric), CStringGetTextDatum(by),
 	ObjectIdGetDatum(comparison->view)};
-	HeapTuple	row;
-	TupleDesc	tupdesc;
-	AttrNumber	time;
-	bool		isnull;
 
 	if (SPI_execute_with_args("SELECT DISTINCT ON (m.metric_view)"
 							  " m.metric_view, m.name, t.position, d.position"
@@ -230,6 +228,22 @@ find_view(Comparison *comparison, const char *by)
 							  " ORDER BY m.metric_view, m.position",
 							  3, argtypes, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for metric views");
+	return SPI_processed > 0;
+}
+
+/*
+ * Find the metric view to read, the given one or the only one that the current
+ * user may read, and the columns in it.
+ */
+static void
+find_view(Comparison *comparison, const char *by)
+{
+	HeapTuple	row;
+	TupleDesc	tupdesc;
+	AttrNumber	time;
+	bool		isnull;
+
+	by = kpi_resolve_name(by, "by", false, views_show, comparison);
 	if (SPI_processed == 0)
 		report_no_view(comparison, by);
 	if (SPI_processed > 1)

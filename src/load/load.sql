@@ -199,7 +199,7 @@ SELECT l.relation,
 					  AND bool_and(CASE
 									 WHEN y.polname = 'kpi_open' THEN true
 									 WHEN starts_with(y.polname::text, 'kpi_scope_')
-									 THEN kpi.scope_holds(substr(y.polname::text, 11),
+									 THEN kpi.scope_holds(quote_ident(substr(y.polname::text, 11)),
 														  CASE WHEN l.members ? substr(y.polname::text, 11)
 															   THEN ARRAY(SELECT jsonb_array_elements_text(l.members -> substr(y.polname::text, 11)))
 														  END)

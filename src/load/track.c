@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 
 #include "catalog/catalog.h"
+#include "catalog/names.h"
 #include "catalog/registry.h"
 #include "catalog/utility.h"
 #include "load/load.h"
@@ -128,6 +129,7 @@ kpi_track(PG_FUNCTION_ARGS)
 	values[0] = ObjectIdGetDatum(relid);
 	if (column != NULL)
 	{
+		column = kpi_resolve_column(relid, column, "time_column", false);
 		check_time_column(relid, column);
 		values[1] = CStringGetTextDatum(column);
 	}

@@ -47,6 +47,7 @@
 
 #include "catalog/behalf.h"
 #include "catalog/catalog.h"
+#include "catalog/names.h"
 #include "catalog/registry.h"
 #include "catalog/utility.h"
 #include "compat.h"
@@ -226,7 +227,9 @@ kpi_change_owner(Oid relid, const char *owner)
 {
 	if (owner != NULL)
 		kpi_run_utility(psprintf("ALTER VIEW %s OWNER TO %s",
-								 kpi_relation_name(relid), quote_identifier(owner)));
+								 kpi_relation_name(relid),
+								 quote_identifier(GetUserNameFromId(kpi_resolve_role(owner, "owner"),
+																	false))));
 }
 
 /*

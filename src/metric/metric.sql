@@ -65,7 +65,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.alter_metric(regclass, text, text, text, text, text, text, text[], text[], text, integer) IS
 	'change a metric''s definition or metadata; NULL leaves a value as it is, an empty one clears it; the type must stay, and the source while a metric view publishes the metric';
 
-CREATE FUNCTION kpi.drop_metric(name regclass, "cascade" boolean DEFAULT false)
+CREATE FUNCTION kpi.drop_metric(name regclass, cascade boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_drop_metric'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;

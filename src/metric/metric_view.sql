@@ -59,7 +59,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.alter_metric_view(regclass, text[], text[], text[], text[], text[], text, text, text, text, text[]) IS
 	'change a metric view: columns are renamed ("old AS new") first, then dropped, then added at the end; dropping makes the view again with its privileges and comments, and raises 2BP01 where something depends on it; NULL leaves a value as it is, an empty one clears it';
 
-CREATE FUNCTION kpi.drop_metric_view(name regclass, "cascade" boolean DEFAULT false)
+CREATE FUNCTION kpi.drop_metric_view(name regclass, cascade boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_drop_metric_view'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;

@@ -37,8 +37,10 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
 #include "catalog/catalog.h"
+#include "catalog/names.h"
 #include "catalog/registry.h"
 #include "catalog/utility.h"
 #include "scope/key.h"
@@ -246,6 +248,28 @@ kpi_load_dimension(const char *name)
 }
 
 /*
+ * Is there a dimension of this name?
+ */
+static bool
+dimension_exists(const char *name, void *arg)
+{
+	Oid			argtypes[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(name)};
+
+	return kpi_registry_has("SELECT FROM kpi.dimension_registry"
+							" WHERE name OPERATOR(pg_catalog.=) $1", 1, argtypes, values);
+}
+
+/*
+ * The name of the dimension that an argument names.
+ */
+char *
+kpi_resolve_dimension(const char *text)
+{
+	return kpi_resolve_name(text, "dimension", false, dimension_exists, NULL);
+}
+
+/*
  * Raise an error for a dimension that cannot be used.
  */
 void
@@ -405,10 +429,6 @@ check_may_create(void)
 static void
 check_new_name(const char *name)
 {
-	if (name == NULL || name[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("a dimension needs a name")));
 	if (strlen(name) >= NAMEDATALEN - strlen(KPI_SCOPE_POLICY_PREFIX))
 		ereport(ERROR,
 				(errcode(ERRCODE_NAME_TOO_LONG),
@@ -439,20 +459,35 @@ check_type(Oid type, const char *what)
 }
 
 /*
+ * Does a text list several names?
+ */
+static bool
+lists_names(const char *text)
+{
+	List	   *names;
+
+	return SplitIdentifierString(pstrdup(text), ',', &names) && list_length(names) > 1;
+}
+
+/*
  * Make the view and the triggers of a dimension with a table; returns the view.
  */
 static Oid
 make_table_dimension(const char *name, Oid table, const char *key, List *levels)
 {
 	Oid			view;
+	ListCell   *lc;
 
-	if (key == NULL || strchr(key, ',') != NULL)
+	if (key == NULL || lists_names(key))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("dimension \"%s\" needs one key column", name),
 				 errdetail("A scope is a list of keys; composite keys are not supported."),
 				 errhint("Give the table a key of one column, or register a dimension for each column.")));
 	check_dimension_table(table, name);
+	key = kpi_resolve_column(table, key, "key", false);
+	foreach(lc, levels)
+		lfirst(lc) = kpi_resolve_column(table, lfirst(lc), "levels", true);
 	view = make_dimension_view(name, table, key, levels);
 	for (int i = 1; i <= list_length(levels) + 1; i++)
 		check_type(getBaseType(get_atttype(view, i)), i == 1 ? "the key" : "a level");
@@ -477,9 +512,14 @@ kpi_create_dimension(PG_FUNCTION_ARGS)
 
 	kpi_require_objects();
 	check_may_create();
+	if (name == NULL || name[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("a dimension needs a name")));
+	name = kpi_parse_name(name, "name", false);
 	check_new_name(name);
 	values[0] = CStringGetTextDatum(name);
-	values[4] = ObjectIdGetDatum(admin ? get_role_oid(admin, false) : InvalidOid);
+	values[4] = ObjectIdGetDatum(admin ? kpi_resolve_role(admin, "admin") : InvalidOid);
 	if (admin == NULL)
 		nulls[4] = 'n';
 
@@ -563,10 +603,10 @@ check_may_drop(Dimension *dimension)
 Datum
 kpi_drop_dimension(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *name = kpi_resolve_dimension(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	Dimension  *dimension = kpi_find_dimension(name);
 	Oid			argtypes[] = {TEXTOID};
-	Datum		values[] = {PG_GETARG_DATUM(0)};
+	Datum		values[] = {CStringGetTextDatum(name)};
 
 	if (dimension == NULL)
 		(void) kpi_load_dimension(name);	/* says so */

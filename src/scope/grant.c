@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog/catalog.h"
+#include "catalog/names.h"
 #include "catalog/registry.h"
 #include "catalog/utility.h"
 #include "scope/members.h"
@@ -47,25 +48,48 @@ check_may_grant(Dimension *dimension)
 }
 
 /*
- * The number of a level by name; no name is the key.
+ * The number of a level of a dimension by name, or -1.
  */
 static int16
-level_number(Dimension *dimension, const char *level)
+find_level(Dimension *dimension, const char *level)
 {
 	ListCell   *lc;
 
-	if (level == NULL)
-		return KEY_LEVEL;
 	foreach(lc, dimension->levels)
 	{
 		if (strcmp(lfirst(lc), level) == 0)
 			return foreach_current_index(lc) + 1;
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("dimension \"%s\" has no level \"%s\"", dimension->name, level),
-			 errhint("kpi.scope_dimensions lists the levels.")));
-	return 0;
+	return -1;
+}
+
+/*
+ * Has a dimension a level of this name?
+ */
+static bool
+level_exists(const char *name, void *arg)
+{
+	return find_level(arg, name) > 0;
+}
+
+/*
+ * The number of the level that an argument names; no name is the key.
+ */
+static int16
+level_number(Dimension *dimension, const char *level)
+{
+	int16		result;
+
+	if (level == NULL)
+		return KEY_LEVEL;
+	level = kpi_resolve_name(level, "level", false, level_exists, dimension);
+	result = find_level(dimension, level);
+	if (result < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("dimension \"%s\" has no level \"%s\"", dimension->name, level),
+				 errhint("kpi.scope_dimensions lists the levels.")));
+	return result;
 }
 
 /*
@@ -111,9 +135,9 @@ scope_arguments(FunctionCallInfo fcinfo, Oid *role)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("a scope needs a role and a dimension")));
-	dimension = kpi_load_dimension(kpi_text_argument(fcinfo, 1));
+	dimension = kpi_load_dimension(kpi_resolve_dimension(kpi_text_argument(fcinfo, 1)));
 	check_may_grant(dimension);
-	*role = get_role_oid(kpi_text_argument(fcinfo, 0), false);
+	*role = kpi_resolve_role(kpi_text_argument(fcinfo, 0), "role");
 	return dimension;
 }
 

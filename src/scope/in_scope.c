@@ -43,6 +43,7 @@
 #include "utils/typcache.h"
 
 #include "catalog/catalog.h"
+#include "catalog/names.h"
 #include "scope/cache.h"
 #include "scope/scope.h"
 
@@ -142,6 +143,7 @@ typedef struct ScopeAnswer
 {
 	MemoryContext context;
 	Oid			user;
+	char	   *argument;		/* that names the dimension */
 	char	   *dimension;
 	uint64		generation;
 	TimestampTz statement;		/* start of the one that a fleeting scope is
@@ -177,8 +179,9 @@ copy_step(ScopeStep *step)
  * waiting, what cannot be told has no steps.
  */
 static ScopeAnswer *
-make_answer(MemoryContext parent, const char *dimension, bool wait)
+make_answer(MemoryContext parent, const char *argument, bool wait)
 {
+	char	   *dimension = kpi_parse_name(argument, "dimension", false);
 	Scope	   *scope = kpi_current_scope(dimension, wait);
 	MemoryContext context = AllocSetContextCreate(parent, "kpitables scope in use",
 												  ALLOCSET_SMALL_SIZES);
@@ -188,6 +191,7 @@ make_answer(MemoryContext parent, const char *dimension, bool wait)
 
 	answer->context = context;
 	answer->user = GetUserId();
+	answer->argument = pstrdup(argument);
 	answer->dimension = pstrdup(dimension);
 	answer->generation = kpi_scope_generation();
 	if (scope == NULL || scope->fleeting)
@@ -218,7 +222,7 @@ still_answers(ScopeAnswer *answer)
 static ScopeAnswer *
 find_answer(FunctionCallInfo fcinfo, bool wait)
 {
-	char	   *dimension = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *argument = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	FmgrInfo   *flinfo = fcinfo->flinfo;
 	ScopeAnswer *answer;
 	MemoryContext old;
@@ -228,7 +232,7 @@ find_answer(FunctionCallInfo fcinfo, bool wait)
 	{
 		ScopeAnswer *stale = lfirst(lc);
 
-		if (strcmp(stale->dimension, dimension) != 0)
+		if (strcmp(stale->argument, argument) != 0)
 			continue;
 		if (still_answers(stale))
 			return stale;
@@ -236,7 +240,7 @@ find_answer(FunctionCallInfo fcinfo, bool wait)
 		MemoryContextDelete(stale->context);
 		break;
 	}
-	answer = make_answer(flinfo->fn_mcxt, dimension, wait);
+	answer = make_answer(flinfo->fn_mcxt, argument, wait);
 	old = MemoryContextSwitchTo(flinfo->fn_mcxt);
 	flinfo->fn_extra = lappend((List *) flinfo->fn_extra, answer);
 	MemoryContextSwitchTo(old);
@@ -529,7 +533,8 @@ simplify_in_scope(PlannerInfo *root, FuncExpr *func)
 		!IsA(name, Const) || name->constisnull)
 		return NULL;
 
-	scope = kpi_current_scope(TextDatumGetCString(name->constvalue), true);
+	scope = kpi_current_scope(kpi_parse_name(TextDatumGetCString(name->constvalue),
+											 "dimension", false), true);
 	if (scope->fleeting)
 		return NULL;
 	if (exprType(key) != scope->type)

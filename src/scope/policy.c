@@ -33,6 +33,7 @@
 #include "utils/syscache.h"
 
 #include "catalog/catalog.h"
+#include "catalog/names.h"
 #include "catalog/utility.h"
 #include "scope/key.h"
 #include "scope/policy.h"
@@ -173,7 +174,7 @@ policy_condition(Oid relid, Dimension *dimension, const char *column)
 	type = get_atttype(relid, attnum);
 	if (type == dimension->type)
 		return psprintf(KPI_SCHEMA ".in_scope(%s, %s)",
-						quote_literal_cstr(dimension->name), quote_identifier(column));
+						kpi_name_as_argument(dimension->name), quote_identifier(column));
 	if (!kpi_key_cast(type, dimension->type, &cast))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -182,7 +183,7 @@ policy_condition(Oid relid, Dimension *dimension, const char *column)
 						format_type_be(dimension->type)),
 				 errhint("Protect a column of the key's type, or of one that PostgreSQL itself casts to it.")));
 	return psprintf(KPI_SCHEMA ".in_scope(%s, %s::%s)",
-					quote_literal_cstr(dimension->name), quote_identifier(column),
+					kpi_name_as_argument(dimension->name), quote_identifier(column),
 					kpi_type_name(dimension->type));
 }
 
@@ -255,7 +256,7 @@ asked_column(Node *condition, const char *dimension)
 		return InvalidAttrNumber;
 	name = (Const *) linitial(call->args);
 	if (!IsA(name, Const) || name->constisnull ||
-		strcmp(TextDatumGetCString(name->constvalue), dimension) != 0)
+		!kpi_names(TextDatumGetCString(name->constvalue), dimension))
 		return InvalidAttrNumber;
 	key = lsecond(call->args);
 	if (IsA(key, FuncExpr) && list_length(((FuncExpr *) key)->args) == 1 &&
@@ -288,7 +289,7 @@ typedef struct ScopePolicy
 	const char *dimension;
 	char		command;		/* as pg_policy has it */
 	AttrNumber	column;			/* or 0 */
-}			ScopePolicy;
+} ScopePolicy;
 
 /*
  * Is this it, as kpi.protect() makes it?

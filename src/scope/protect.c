@@ -25,6 +25,7 @@
 
 #include "catalog/behalf.h"
 #include "catalog/catalog.h"
+#include "catalog/names.h"
 #include "catalog/registry.h"
 #include "catalog/utility.h"
 #include "scope/policy.h"
@@ -96,7 +97,7 @@ report_parent(Gap *gap)
 			 errdetail("Queries of the parent would show all rows of the table."),
 			 errhint("Run kpi.protect(%s, %s, %s%s) first.",
 					 quote_literal_cstr(kpi_relation_name(gap->parent)),
-					 quote_literal_cstr(gap->dimension), quote_literal_cstr(gap->column),
+					 kpi_name_as_argument(gap->dimension), kpi_name_as_argument(gap->column),
 					 gap->writes ? ", 'all'" : "")));
 }
 
@@ -160,35 +161,40 @@ check_protectable(Oid relid)
 }
 
 /*
- * Does "for" ask for writes to be protected, too?
+ * Is access for writing to obey, too?  Who may not read a row may not write it either,
+ * so "write" is both, and so is "all".
  */
 static bool
-protects_writes(const char *commands)
+protects_writes(const char *access)
 {
-	if (strcmp(commands, "select") != 0 && strcmp(commands, "all") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value \"%s\" for what to protect", commands),
-				 errhint("It is \"select\" or \"all\".")));
-	return strcmp(commands, "all") == 0;
+	if (pg_strcasecmp(access, "read") == 0)
+		return false;
+	if (pg_strcasecmp(access, "write") == 0 || pg_strcasecmp(access, "all") == 0)
+		return true;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid access to protect: \"%s\"", access),
+			 errhint("It is \"read\", or \"write\" or \"all\" for both reading and writing.")));
+	return false;
 }
 
 /*
- * kpi.protect(relation, dimension, "column", "for")
+ * kpi.protect(relation, dimension, key, access)
  */
 Datum
 kpi_protect(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
-	Dimension  *dimension = kpi_load_dimension(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	char	   *column = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	Dimension  *dimension = kpi_load_dimension(kpi_resolve_dimension(text_to_cstring(PG_GETARG_TEXT_PP(1))));
+	char	   *column;
 	bool		writes = protects_writes(text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID, BOOLOID};
 	Datum		values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(dimension->name),
-		CStringGetTextDatum(column), BoolGetDatum(writes)
-	};
+	(Datum) 0, BoolGetDatum(writes)};
 
 	check_protectable(relid);
+	column = kpi_resolve_column(relid, text_to_cstring(PG_GETARG_TEXT_PP(2)), "key", false);
+	values[2] = CStringGetTextDatum(column);
 	(void) find_all_inheritors(relid, AccessExclusiveLock, NULL);
 	if (kpi_has_scope_policy(relid, dimension->name))
 		ereport(ERROR,
@@ -221,19 +227,38 @@ must_obey(Oid relid, const char *dimension)
 }
 
 /*
+ * Is a table protected by a dimension of this name, whether that is there or not?
+ */
+static bool
+is_protected_by(const char *name, void *arg)
+{
+	Oid			relid = *(Oid *) arg;
+	Oid			argtypes[] = {REGCLASSOID, TEXTOID};
+	Datum		values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(name)};
+
+	return kpi_has_scope_policy(relid, name) ||
+		kpi_registry_has("SELECT FROM kpi.protection_registry"
+						 " WHERE relid OPERATOR(pg_catalog.=) $1 AND dimension OPERATOR(pg_catalog.=) $2",
+						 2, argtypes, values);
+}
+
+/*
  * kpi.unprotect(relation, dimension)
  */
 Datum
 kpi_unprotect(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
-	char	   *dimension = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *dimension;
 	Oid			argtypes[] = {REGCLASSOID, TEXTOID};
-	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+	Datum		values[] = {PG_GETARG_DATUM(0), (Datum) 0};
 	List	   *family;
 	ListCell   *lc;
 
 	kpi_check_owner(relid);
+	dimension = kpi_resolve_name(text_to_cstring(PG_GETARG_TEXT_PP(1)), "dimension", false,
+								 is_protected_by, &relid);
+	values[1] = CStringGetTextDatum(dimension);
 	family = find_all_inheritors(relid, AccessExclusiveLock, NULL);
 	if (kpi_registry_execute("DELETE FROM kpi.protection_registry"
 							 " WHERE relid OPERATOR(pg_catalog.=) $1 AND dimension OPERATOR(pg_catalog.=) $2",

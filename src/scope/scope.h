@@ -34,6 +34,7 @@ typedef struct Dimension
 /* dimension.c */
 extern Dimension *kpi_find_dimension(const char *name);
 extern Dimension *kpi_load_dimension(const char *name);
+extern char *kpi_resolve_dimension(const char *text);
 extern void kpi_require_usable(Dimension *dimension);
 extern char *kpi_type_name(Oid type);
 

@@ -178,13 +178,13 @@ COMMENT ON FUNCTION kpi.within_scopes() IS
 CREATE FUNCTION kpi.protect(
 	relation regclass,
 	dimension text,
-	"column" text,
-	"for" text DEFAULT 'select')
+	key text,
+	access text DEFAULT 'read')
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_protect'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.protect(regclass, text, text, text) IS
-	'let a table and its partitions obey the scopes of a dimension, whose key the column holds: for reading (select), or for writing, too (all); enables and forces row security; raises 55000 where a parent of the table, or of one below it, does not obey by the same column';
+	'let a table and its partitions obey the scopes of a dimension, whose key the column holds: for reading (read), or for writing, too (write or all); enables and forces row security; raises 55000 where a parent of the table, or of one below it, does not obey by the same column';
 
 CREATE FUNCTION kpi.unprotect(relation regclass, dimension text)
 RETURNS void
@@ -421,7 +421,7 @@ CREATE VIEW kpi.protections WITH (security_barrier) AS
 SELECT p.relid AS relation,
 	   p.dimension,
 	   CASE WHEN a.attnum IS NOT NULL
-			THEN format('kpi.in_scope(%L::text, %s)', p.dimension,
+			THEN format('kpi.in_scope(%L::text, %s)', quote_ident(p.dimension),
 						CASE WHEN a.atttypid = d.type THEN quote_ident(a.attname)
 							 ELSE format('(%I)::%s', a.attname, d.type) END) END AS expression,
 	   p.writes

@@ -211,7 +211,7 @@ class Round:
     def protect(self, name, dimension, column, writes=None):
         writes = self.rng.random() < 0.3 if writes is None else writes
         relation = self.world.relations[name]
-        self.admin.sql("SELECT kpi.protect(%s, %s, %s, %s)", ("s." + name, dimension, relation.columns[column][0], "all" if writes else "select"))
+        self.admin.sql("SELECT kpi.protect(%s, %s, %s, %s)", ("s." + name, dimension, relation.columns[column][0], "all" if writes else "read"))
         for member in self.world.family(name):
             self.world.relations[member].protections[dimension] = (column, writes)
 

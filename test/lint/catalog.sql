@@ -58,6 +58,14 @@ SELECT '! ' || name || ': ' || s FROM member_function, unnest(proconfig) s
 \echo = no function claims to be leakproof
 SELECT '! ' || name FROM member_function WHERE proleakproof;
 
+\echo = every argument can be named without quotes, and every column
+SELECT '! ' || f.name || ': ' || k.word FROM member_function f
+ CROSS JOIN LATERAL unnest(proargnames) a (argument)
+  JOIN pg_get_keywords() k ON k.word = a.argument AND k.catcode IN ('R', 'C', 'T');
+SELECT '! ' || c.name || ', column ' || a.attname FROM member_relation c
+  JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+  JOIN pg_get_keywords() k ON k.word = a.attname AND k.catcode IN ('R', 'T');
+
 \echo = every object has a comment
 SELECT '! ' || name FROM member m
  WHERE obj_description(objid, classid::regclass::text) IS NULL AND shobj_description(objid, classid::regclass::text) IS NULL

@@ -104,7 +104,7 @@ SELECT * FROM noted();
 ALTER TABLE lines RENAME sold TO "sold On"; INSERT INTO lines VALUES (430, '2026-08-01'); ALTER TABLE lines RENAME TO "Lines"; ALTER SCHEMA shop RENAME TO "Shop"; INSERT INTO "Shop"."Lines" VALUES (431, '2026-08-02'); ALTER SCHEMA "Shop" RENAME TO shop;
 SELECT relation, relation_name, touched_from::text FROM kpi.data_change ORDER BY changed_at DESC LIMIT 2;
 ALTER TABLE "Lines" ALTER "sold On" TYPE text; INSERT INTO "Lines" VALUES (432, 'no date'); ALTER TABLE "Lines" DROP "sold On"; INSERT INTO "Lines" VALUES (433);
-SELECT kpi.track('"Lines"', 'sold On');
+SELECT kpi.track('"Lines"', '"sold On"');
 SELECT kpi.track('"Lines"'); INSERT INTO "Lines" VALUES (434); ALTER TABLE "Lines" RENAME TO lines;
 SELECT * FROM noted();
 -- H8: another table of the same name is another table

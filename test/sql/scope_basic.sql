@@ -71,14 +71,14 @@ SELECT q AS arguments, answer(r, 'SELECT kpi.create_dimension(' || q || ')') AS 
   ('postgres', $$'x', 'shop.orders', 'id', type => 'int'$$), ('postgres', $$'x', key => 'id'$$), ('postgres', $$'x', levels => '{id}'$$), ('postgres', $$'x', type => 'json'$$), ('postgres', $$'x', 'shop.odd', 'j'$$),
   ('postgres', $$'x', 'shop.orders', 'nothing'$$), ('postgres', $$'x', 'shop.orders', 'id', '{nothing}'$$), ('postgres', $$'x', 'shop.orders', 'id', '{id}'$$), ('postgres', $$'x', 'shop.orders', 'id', '{NULL}'$$),
   ('postgres', $$'x', 'shop.parted', 'a'$$), ('postgres', $$'x', 'shop.parent', 'a'$$), ('postgres', $$'x', 'passing', 'a'$$), ('postgres', $$'x', 'shop.mat', 'a'$$), ('postgres', $$'x', 'shop.plain', 'a'$$), ('postgres', $$'x', 'pg_class', 'relname'$$),
-  ('postgres', $$'x', admin => 'regress_kpi_nobody'$$), ('regress_kpi_none', $$'x', 'shop.orders', 'id'$$), ('postgres', $$repeat('x', 60)$$), ('postgres', $$'Odd ''name" \ %s', 'shop.odd', 'Key', '{and so on}'$$)) v(r, q);
+  ('postgres', $$'x', admin => 'regress_kpi_nobody'$$), ('regress_kpi_none', $$'x', 'shop.orders', 'id'$$), ('postgres', $$repeat('x', 60)$$), ('postgres', $$'Odd ''name" \ %s', 'shop.odd', 'Key', '{and so on}'$$), ('postgres', $$'"Odd ''name"" \ %s"', 'shop.odd', '"Key"', '{"\"and so on\""}'$$)) v(r, q);
 SELECT name, view, key, levels FROM kpi.scope_dimensions WHERE name LIKE 'Odd%';
 SELECT kpi.drop_dimension(name) FROM kpi.scope_dimensions WHERE name LIKE 'Odd%';
 
 -- S1: protection is what hides; nothing is granted by default, not even to the owner
 SELECT sees('regress_kpi_none') AS before;
 SET ROLE regress_kpi_owner;
-SELECT kpi.protect('shop.orders', 'store', "column" => 'store_id');
+SELECT kpi.protect('shop.orders', 'store', key => 'store_id');
 SELECT kpi.grant_scope('regress_kpi_cfo', 'store', members => '{*}');
 SELECT kpi.grant_scope('regress_kpi_east', 'store', level => 'region', members => '{East}');
 SELECT kpi.grant_scope('regress_kpi_clerk', 'store', members => '{007}');
@@ -307,7 +307,7 @@ GRANT pg_execute_server_program TO regress_kpi_clerk;
 SELECT kpi.protect('shop.entries', 'store', 'store_id');
 SELECT command, tried('regress_kpi_clerk', command) AS for_select FROM writes WHERE command LIKE 'INSERT INTO entries (store_id, amount) VALUES (8, 100)%' OR command IN ('DELETE FROM entries', 'DELETE FROM entries WHERE store_id > 7', 'UPDATE entries SET store_id = 7') ORDER BY position;
 SELECT kpi.unprotect('shop.entries', 'store');
-SELECT kpi.protect('shop.entries', 'store', 'store_id', "for" => 'all');
+SELECT kpi.protect('shop.entries', 'store', 'store_id', access => 'write');
 SELECT command, tried('regress_kpi_clerk', command) AS for_all FROM writes ORDER BY position;
 SELECT r AS role, tried(r, 'UPDATE entries SET amount = 0') FROM unnest('{regress_kpi_none,regress_kpi_east,regress_kpi_cfo}'::text[]) r;
 SELECT relation, writes FROM kpi.protections WHERE writes;

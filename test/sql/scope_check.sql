@@ -17,7 +17,7 @@ CREATE TABLE "odd ""table" ("key '" text);
 CREATE TABLE days (id int, store_id int) PARTITION BY RANGE (id);
 CREATE TABLE days_1 PARTITION OF days FOR VALUES FROM (0) TO (30);
 CREATE TABLE base (store_id int);
-SELECT kpi.create_dimension('store', 'shop.stores', 'store_id', '{region}'), kpi.create_dimension('o''clock "x"', type => 'text');
+SELECT kpi.create_dimension('store', 'shop.stores', 'store_id', '{region}'), kpi.create_dimension('"o''clock ""x"""', type => 'text');
 SELECT kpi.protect('orders', 'store', 'store_id'), kpi.protect('entries', 'store', 'store_id', 'all'), kpi.protect('days', 'store', 'store_id'), kpi.protect('base', 'store', 'store_id'), kpi.protect('"odd ""table"', 'o''clock "x"', 'key ''');
 SELECT kpi.grant_scope('regress_kpi_clerk', 'store', members => '{3}'), kpi.grant_scope('regress_kpi_clerk', 'store', 'region', '{East}'), kpi.grant_scope('regress_kpi_clerk', 'o''clock "x"', members => '{*}');
 SELECT kpi.grant_scope('regress_kpi_owner', 'store', 'region', '{West}');
@@ -125,7 +125,7 @@ DROP TABLE days, base CASCADE;
 SELECT relation FROM kpi.protections ORDER BY 1;
 SELECT * FROM kpi.check();
 -- names of any kind give no false alarm, and their remedies run
-SELECT kpi.create_dimension('back \ slash'), kpi.protect('"odd ""table"', 'back \ slash', 'key ''');
+SELECT kpi.create_dimension('"back \ slash"'), kpi.protect('"odd ""table"', 'back \ slash', 'key ''');
 SELECT * FROM kpi.check();
 DROP POLICY "kpi_scope_back \ slash" ON "odd ""table";
 SELECT remedy FROM kpi.check() \gexec

@@ -38,7 +38,7 @@ $node->safe_psql('first', q{
 	CREATE TABLE shop.entries (store_id int, amount int);
 	INSERT INTO shop.entries SELECT i, i FROM generate_series(1, 12) i;
 	SELECT kpi.create_dimension('store', 'shop.stores', 'store_id', '{region, "odd \"city"}', admin => 'regress_kpi_cfo');
-	SELECT kpi.create_dimension('Odd ''channel');
+	SELECT kpi.create_dimension('"Odd ''channel"');
 	SELECT kpi.protect('shop.orders', 'store', 'store_id'), kpi.protect('shop.orders', 'Odd ''channel', 'channel'), kpi.protect('shop.entries', 'store', 'store_id', 'all');
 	SELECT kpi.grant_scope('regress_kpi_clerk', 'store', members => '{3}'), kpi.grant_scope('regress_kpi_manager', 'store', 'region', '{East}'), kpi.grant_scope('regress_kpi_manager', 'store', 'odd "city', '{c1}'),
 		kpi.grant_scope('regress_kpi_group', 'store', members => '{*}'), kpi.grant_scope('regress_kpi_gone', 'store', members => '{1}'),

@@ -267,7 +267,7 @@ sub registrations
 		push @all, "SELECT kpi.create_dimension('of_$name', type => 'mal.$name')", "SELECT kpi.create_dimension('key_$name', 'mal.types', '$name', '{region}')",
 		  "SELECT kpi.create_dimension('level_$name', 'mal.types', 'id', '{$name}')";
 	}
-	push @all, map { 'SELECT kpi.create_dimension(' . _literal($_) . ", type => 'int')" } @odd_names;
+	push @all, map { 'SELECT kpi.create_dimension(' . _literal('"' . s/"/""/gr . '"') . ", type => 'int')" } @odd_names;
 
 	# a member of everything for everybody, by key and by level
 	for my $role (@grantees)
