@@ -936,6 +936,13 @@ CREATE EVENT TRIGGER kpi_follow_definitions ON ddl_command_end
 ALTER EVENT TRIGGER kpi_follow_definitions ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER kpi_follow_definitions IS
 	'keeps the comments of metrics and measures in step with their definitions';
+
+CREATE FUNCTION kpi.adopt(view regclass)
+RETURNS regclass
+AS 'MODULE_PATHNAME', 'kpi_adopt'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.adopt(regclass) IS
+	'register a view that is a metric or a metric view, and is not registered, as after a restore of its schema alone, with the metrics that it names; what its comment says becomes its description; raises what kpi.create_metric() and kpi.create_metric_view() raise for what is neither';
 -- measure: reading metrics at any grouping
 
 CREATE FUNCTION kpi.measure_transition(state internal, value anyelement)
@@ -2345,6 +2352,27 @@ BEGIN ATOMIC
 		SELECT d.*
 		  FROM kpi.lineage_object o
 		 CROSS JOIN LATERAL kpi.derive_lineage(o.class, o.object) d
+	), marked (relid) AS (				-- views with markers, registered or not
+		SELECT DISTINCT c.oid::regclass
+		  FROM pg_catalog.pg_depend d
+		  JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
+		  JOIN pg_catalog.pg_class c ON c.oid = w.ev_class
+		 WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass
+		   AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+		   AND d.refobjid = 'kpi.metric_column(regclass, anyelement)'::regprocedure
+		   AND c.relkind = 'v' AND c.relpersistence <> 't'
+	), unregistered (relid, problem, can_be_adopted) AS (
+		SELECT v.relid, 'it has measures, but is not registered as a metric view',
+			   kpi.metric_view_source(v.relid) IS NOT NULL
+		  FROM marked v
+		 WHERE NOT EXISTS (SELECT FROM kpi.metric_view_registry r WHERE r.relid = v.relid)
+		UNION ALL
+		SELECT c.metric, 'a metric view publishes it, but it is not registered as a metric',
+			   kpi.additivity(c.metric) IS NOT NULL
+		  FROM marked v
+		 CROSS JOIN LATERAL kpi.metric_view_columns(v.relid) c
+		 WHERE c.metric IS NOT NULL
+		   AND NOT EXISTS (SELECT FROM kpi.metric_registry r WHERE r.relid = c.metric)
 	), finding (severity, object, problem, remedy) AS (
 		SELECT 'error', guarded::text, 'row security is disabled',
 			   format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', guarded)
@@ -2539,6 +2567,10 @@ BEGIN ATOMIC
 			   format('DELETE FROM kpi.track_registry WHERE relid = %L', t.relid::oid)
 		  FROM kpi.track_registry t
 		 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.relid)
+		UNION ALL
+		SELECT 'warning', u.relid::text, u.problem,
+			   CASE WHEN u.can_be_adopted THEN format('SELECT kpi.adopt(%L)', u.relid) END
+		  FROM unregistered u
 		UNION ALL
 		SELECT 'warning', w.relid::text, 'comments of metrics are out of date: they do not say what is so now',
 			   format('SELECT kpi.refresh_comments(%L)', w.relid)

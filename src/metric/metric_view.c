@@ -119,8 +119,8 @@ make_new_view(void *arg)
 /*
  * The column that a metric view's time dimension is, 0 for none.
  */
-static AttrNumber
-find_time_dimension(Oid relid, const char *name)
+AttrNumber
+kpi_find_time_dimension(Oid relid, const char *name)
 {
 	MetricViewQuery view = kpi_load_metric_view(relid);
 	ListCell   *lc;
@@ -250,7 +250,7 @@ kpi_create_metric_view(PG_FUNCTION_ARGS)
 	kpi_in_plain_text("pg_catalog", make_new_view, &draft);
 	relid = get_relname_relid(name->relname, namespace);
 	kpi_refuse_temporary(relid, "metric view");
-	write_metadata(relid, &metadata, find_time_dimension(relid, metadata.time_dimension));
+	write_metadata(relid, &metadata, kpi_find_time_dimension(relid, metadata.time_dimension));
 
 	PG_RETURN_OID(relid);
 }
@@ -599,7 +599,7 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 	else if (add_metrics != NIL || add_dimensions != NIL)
 		kpi_on_behalf_of(kpi_relation_owner(relid), widen_view, &draft);
 
-	write_metadata(draft.relid, &metadata, find_time_dimension(draft.relid, time_dimension));
+	write_metadata(draft.relid, &metadata, kpi_find_time_dimension(draft.relid, time_dimension));
 	PG_RETURN_OID(draft.relid);
 }
 

@@ -113,3 +113,10 @@ CREATE EVENT TRIGGER kpi_follow_definitions ON ddl_command_end
 ALTER EVENT TRIGGER kpi_follow_definitions ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER kpi_follow_definitions IS
 	'keeps the comments of metrics and measures in step with their definitions';
+
+CREATE FUNCTION kpi.adopt(view regclass)
+RETURNS regclass
+AS 'MODULE_PATHNAME', 'kpi_adopt'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kpi.adopt(regclass) IS
+	'register a view that is a metric or a metric view, and is not registered, as after a restore of its schema alone, with the metrics that it names; what its comment says becomes its description; raises what kpi.create_metric() and kpi.create_metric_view() raise for what is neither';
