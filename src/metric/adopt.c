@@ -158,9 +158,9 @@ check_measure(Draft *draft, TargetEntry *tle, Oid metric)
  * A column that is no measure is a dimension.
  */
 static void
-check_dimension(Draft *draft, TargetEntry *tle)
+check_dimension(Draft *draft, Query *query, TargetEntry *tle)
 {
-	const char *fault = kpi_dimension_fault((Node *) tle->expr);
+	const char *fault = kpi_dimension_fault(query, (Node *) tle->expr);
 
 	if (fault != NULL)
 		ereport(ERROR,
@@ -198,7 +198,7 @@ adopt_as_metric_view(Oid relid, MetricViewQuery *view)
 		if (kpi_is_marker((Node *) tle->expr, &metric))
 			check_measure(&draft, tle, metric);
 		else
-			check_dimension(&draft, tle);
+			check_dimension(&draft, view->query, tle);
 	}
 	kpi_compat_check_permissions(view->query);
 	kpi_check_scope_bypass(relid, "metric view");

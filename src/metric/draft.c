@@ -153,21 +153,6 @@ analyze_over_source(Draft *draft, const char *targets)
 }
 
 /*
- * What keeps an expression over the source from being a dimension, or NULL.
- */
-const char *
-kpi_dimension_fault(Node *expr)
-{
-	if (contain_volatile_functions(expr))
-		return "is volatile";
-	if (kpi_reads_no_plain_column(expr, NULL))
-		return "reads a whole row or a system column";
-	if (kpi_holds_marker(expr, NULL))
-		return "is a measure";
-	return NULL;
-}
-
-/*
  * Add one dimension, a column or expression of the source.
  */
 void
@@ -183,16 +168,8 @@ kpi_draft_dimension(Draft *draft, const char *text)
 		problem = "stands for several columns";
 	else if (target->name == NULL && !IsA(target->val, ColumnRef))
 		problem = "has no name";
-	else if (query->hasAggs)
-		problem = "is an aggregate";
-	else if (query->hasWindowFuncs)
-		problem = "is a window function";
-	else if (query->hasTargetSRFs)
-		problem = "returns a set";
-	else if (query->hasSubLinks)
-		problem = "has a subquery";
 	else
-		problem = kpi_dimension_fault((Node *) tle->expr);
+		problem = kpi_dimension_fault(query, (Node *) tle->expr);
 	if (problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),

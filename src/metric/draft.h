@@ -24,7 +24,6 @@ extern void kpi_report_invalid(const char *text, const char *what, const char *h
 extern List *kpi_parse_alias(const char *text, const char *what, char **alias);
 
 extern void kpi_draft_dimension(Draft *draft, const char *text);
-extern const char *kpi_dimension_fault(Node *expr);
 extern void kpi_draft_check_metric(Draft *draft, Oid metric);
 extern void kpi_draft_metric(Draft *draft, const char *text);
 extern void kpi_draft_dimensions_first(Draft *draft, int nmetrics);

@@ -603,7 +603,7 @@ kpi_drop_metric(PG_FUNCTION_ARGS)
 Datum
 kpi_metric_additivity(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0), NULL);
 
 	if (definition == NULL)
 		PG_RETURN_NULL();
@@ -616,7 +616,7 @@ kpi_metric_additivity(PG_FUNCTION_ARGS)
 Datum
 kpi_metric_is_ratio(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0), NULL);
 
 	if (definition == NULL)
 		PG_RETURN_NULL();
@@ -629,7 +629,7 @@ kpi_metric_is_ratio(PG_FUNCTION_ARGS)
 Datum
 kpi_metric_source(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0), NULL);
 
 	if (definition == NULL || !OidIsValid(definition->source))
 		PG_RETURN_NULL();
@@ -643,7 +643,7 @@ kpi_metric_source(PG_FUNCTION_ARGS)
 Datum
 kpi_small_group_limit(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0), NULL);
 
 	if (definition == NULL)
 		PG_RETURN_NULL();
@@ -668,14 +668,14 @@ take_kind(HeapTuple row, TupleDesc desc, void *arg)
 static void
 forget_body(void *arg)
 {
-	static const char *const kinds[] = {"view", "view", "view", "table"};
+	static const char *const kinds[] = {"view", "view", "view", "table", "view", "materialized view"};
 	static const char *const registries[] = {"metric_registry", "metric_view_registry",
-	"written_comment", "protection_registry"};
+	"written_comment", "protection_registry", "accepted_bypass", "accepted_bypass"};
 	List	   *dropped = NIL;
 
 	(void) kpi_registry_read("SELECT DISTINCT d.object_type"
 							 " FROM pg_catalog.pg_event_trigger_dropped_objects() AS d"
-							 " WHERE d.object_type OPERATOR(pg_catalog.=) ANY ('{view,table}')",
+							 " WHERE d.object_type OPERATOR(pg_catalog.=) ANY ('{view,table,materialized view}')",
 							 0, NULL, NULL, take_kind, &dropped);
 	for (int i = 0; i < lengthof(registries); i++)
 	{

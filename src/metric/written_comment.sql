@@ -120,3 +120,41 @@ AS 'MODULE_PATHNAME', 'kpi_adopt'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.adopt(regclass) IS
 	'register a view that is a metric or a metric view, and is not registered, as after a restore of its schema alone, with the metrics that it names; what its comment says becomes its description; raises what kpi.create_metric() and kpi.create_metric_view() raise for what is neither';
+
+CREATE FUNCTION kpi.registration_findings()
+RETURNS TABLE (severity text, object text, problem text, remedy text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH marked AS MATERIALIZED (			-- views with markers, registered or not
+		SELECT DISTINCT c.oid::regclass AS relid
+		  FROM pg_catalog.pg_depend d
+		  JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
+		  JOIN pg_catalog.pg_class c ON c.oid = w.ev_class
+		 WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass
+		   AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+		   AND d.refobjid = 'kpi.metric_column(regclass, anyelement)'::regprocedure
+		   AND c.relkind = 'v' AND c.relpersistence <> 't'
+	), unregistered AS MATERIALIZED (
+		SELECT m.relid, (SELECT string_agg(p, ', ') FROM kpi.metric_view_problems(m.relid) p) AS problem
+		  FROM marked m
+		 WHERE NOT EXISTS (SELECT FROM kpi.metric_view_registry r WHERE r.relid = m.relid)
+	), registered AS (
+		SELECT m.relid FROM kpi.metric_registry m
+		UNION ALL
+		SELECT v.relid FROM kpi.metric_view_registry v
+	)
+	SELECT 'warning', u.relid::text,
+		   CASE WHEN u.problem IS NULL THEN 'it is not registered as the metric view that it is'
+				ELSE format('it has measures, but is none that could be registered as a metric view: %s', u.problem) END,
+		   CASE WHEN u.problem IS NULL THEN format('SELECT kpi.adopt(%L)', u.relid) END
+	  FROM unregistered u
+	UNION ALL
+	SELECT 'warning', d.relid::text, 'comments of metrics are out of date: they do not say what is so now',
+		   format('SELECT kpi.refresh_comments(%L)', d.relid)
+	  FROM kpi.due_comments((SELECT array_agg(r.relid::oid) FROM registered r), false) d
+	UNION ALL
+	SELECT * FROM kpi.event_trigger_findings('kpi_follow_definitions', 'ddl_command_end', 'kpi.follow_definitions()'::regprocedure);
+END;
+REVOKE ALL ON FUNCTION kpi.registration_findings() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.registration_findings() IS
+	'what kpi.check() tells of metric views that nobody registered, and of comments that did not follow';
