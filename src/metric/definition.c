@@ -58,7 +58,8 @@ typedef struct DefinitionLoad
 	bool		looks;			/* lock nothing and raise nothing? */
 	char	   *stack_base;		/* where the look began */
 	bool		failed;			/* and so found that it is no metric */
-	Oid			culprit;		/* the one that is at fault, of those on the way */
+	Oid			culprit;		/* the one that is at fault, of those on the
+								 * way */
 	List	   *done;			/* of MetricDefinition * */
 	List	   *stack;			/* OIDs of metrics being flattened */
 } DefinitionLoad;

@@ -90,8 +90,7 @@ is($node->safe_psql('schemas', 'SELECT count(*) FROM kpi.metrics'), '0', 'by sch
 
 # What views with measures publish is told, and adopted by the remedies; what no view publishes is adopted by its name.
 my $unregistered = q{SELECT object, remedy FROM kpi.check() WHERE problem ~ 'registered' ORDER BY object};
-is( $node->safe_psql('schemas', $unregistered), join("\n", map { my ($name, $text) = ($_, $_ =~ s/"/""/gr); "$name|SELECT kpi.adopt('$name')" }
-		'"财务"."净收入"', 'bi.sales', 'bi.visits', map { "finance.$_" } qw(aov median net orders visitors web_net web_share weighted)), 'by schema: kpi.check() tells');
+is($node->safe_psql('schemas', $unregistered), "bi.sales|SELECT kpi.adopt('bi.sales')\nbi.visits|SELECT kpi.adopt('bi.visits')", 'by schema: kpi.check() tells');
 $node->safe_psql('schemas', "SET SESSION AUTHORIZATION author;\nSELECT kpi.adopt('bi.sales');\nSELECT kpi.adopt('finance.conversion')");
 is($node->safe_psql('schemas', $unregistered), "bi.visits|SELECT kpi.adopt('bi.visits')", 'by schema: a metric view is adopted with its metrics, a metric with its components');
 $node->safe_psql('schemas', "SELECT remedy FROM ($unregistered) AS u \\gexec");
