@@ -168,20 +168,8 @@ kpi_draft_dimension(Draft *draft, const char *text)
 		problem = "stands for several columns";
 	else if (target->name == NULL && !IsA(target->val, ColumnRef))
 		problem = "has no name";
-	else if (query->hasAggs)
-		problem = "is an aggregate";
-	else if (query->hasWindowFuncs)
-		problem = "is a window function";
-	else if (query->hasTargetSRFs)
-		problem = "returns a set";
-	else if (query->hasSubLinks)
-		problem = "has a subquery";
-	else if (contain_volatile_functions((Node *) tle->expr))
-		problem = "is volatile";
-	else if (kpi_reads_no_plain_column((Node *) tle->expr, NULL))
-		problem = "reads a whole row or a system column";
-	else if (kpi_holds_marker((Node *) tle->expr, NULL))
-		problem = "is a measure";
+	else
+		problem = kpi_dimension_fault(query, (Node *) tle->expr);
 	if (problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
@@ -242,16 +230,11 @@ make_marker(Oid metric)
 }
 
 /*
- * Add one measure, "schema.metric [AS name]".  The first one tells the draft
- * its source.
+ * Check that a draft may publish a metric, of which it has the source if it has one.
  */
 void
-kpi_draft_metric(Draft *draft, const char *text)
+kpi_draft_check_metric(Draft *draft, Oid metric)
 {
-	char	   *alias;
-	List	   *names = kpi_parse_alias(text, "metric", &alias);
-	Oid			metric = RangeVarGetRelid(makeRangeVarFromNameList(names),
-										  AccessShareLock, false);
 	MetricDefinition *definition;
 
 	kpi_require_metric(metric);
@@ -262,14 +245,7 @@ kpi_draft_metric(Draft *draft, const char *text)
 				 errmsg("metric %s has components over several sources",
 						kpi_relation_name(metric)),
 				 errdetail("A metric view publishes metrics of one source.")));
-	if (draft->query == NULL)
-	{
-		draft->source = definition->source;
-		draft->query = analyze_over_source(draft, "1");
-		draft->query->targetList = NIL;
-		draft->source_rti = 1;
-	}
-	else if (definition->source != draft->source)
+	if (OidIsValid(draft->source) && definition->source != draft->source)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
 				 errmsg("metric %s has source %s, not %s", kpi_relation_name(metric),
@@ -277,8 +253,29 @@ kpi_draft_metric(Draft *draft, const char *text)
 						kpi_relation_name(draft->source)),
 				 errdetail("A metric view publishes metrics of one source."),
 				 errhint("Create a view that joins the sources and define the metrics on it, or publish the metric in a metric view of its own.")));
-
+	draft->source = definition->source;
 	check_metric_privileges(draft, definition);
+}
+
+/*
+ * Add one measure, "schema.metric [AS name]".  The first one tells the draft
+ * its source.
+ */
+void
+kpi_draft_metric(Draft *draft, const char *text)
+{
+	char	   *alias;
+	List	   *names = kpi_parse_alias(text, "metric", &alias);
+	Oid			metric = RangeVarGetRelid(makeRangeVarFromNameList(names),
+										  AccessShareLock, false);
+
+	kpi_draft_check_metric(draft, metric);
+	if (draft->query == NULL)
+	{
+		draft->query = analyze_over_source(draft, "1");
+		draft->query->targetList = NIL;
+		draft->source_rti = 1;
+	}
 	append_column(draft, make_marker(metric), alias ? alias : get_rel_name(metric));
 }
 

@@ -15,7 +15,7 @@ typedef struct Draft
 	const char *name;			/* quoted, for messages */
 	Query	   *query;			/* NULL until the source is known */
 	int			source_rti;
-	Oid			source;
+	Oid			source;			/* InvalidOid until it is known */
 	char	   *select;			/* the same as SQL */
 	Oid			relid;			/* of the view, where it is there */
 } Draft;
@@ -24,6 +24,7 @@ extern void kpi_report_invalid(const char *text, const char *what, const char *h
 extern List *kpi_parse_alias(const char *text, const char *what, char **alias);
 
 extern void kpi_draft_dimension(Draft *draft, const char *text);
+extern void kpi_draft_check_metric(Draft *draft, Oid metric);
 extern void kpi_draft_metric(Draft *draft, const char *text);
 extern void kpi_draft_dimensions_first(Draft *draft, int nmetrics);
 extern void kpi_draft_drop(Draft *draft, const char *name, bool is_measure);

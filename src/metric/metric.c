@@ -58,6 +58,7 @@
 #include "metric/metric.h"
 #include "metric/ratio.h"
 #include "metric/smallgroups.h"
+#include "metric/written_comment.h"
 #include "scope/scope.h"
 
 PG_FUNCTION_INFO_V1(kpi_create_metric);
@@ -310,23 +311,6 @@ write_registry(FunctionCallInfo fcinfo, Oid relid)
 }
 
 /*
- * Write the comments that tools read: on the metric's view, if this call
- * describes it, and on every metric view's column that publishes it.
- */
-static void
-refresh_comments(FunctionCallInfo fcinfo, Oid relid)
-{
-	bool		describes = !PG_ARGISNULL(ARG_LABEL) ||
-	!PG_ARGISNULL(ARG_DESCRIPTION) || !PG_ARGISNULL(ARG_UNIT);
-	Oid			argtypes[] = {REGCLASSOID, BOOLOID};
-	Datum		values[] = {ObjectIdGetDatum(relid), BoolGetDatum(describes)};
-
-	kpi_registry_execute("SELECT kpi.write_comment(c.metric, c.attnum, c.comment)"
-						 " FROM kpi.metric_comments($1, $2) AS c",
-						 2, argtypes, values, NULL);
-}
-
-/*
  * Analyze a definition and check all that can be checked before there is a
  * view: M13, and the caller's privileges on what it reads.
  */
@@ -381,7 +365,7 @@ kpi_create_metric(PG_FUNCTION_ARGS)
 	kpi_refuse_temporary(relid, "metric");
 	kpi_load_definition(relid);
 	write_registry(fcinfo, relid);
-	refresh_comments(fcinfo, relid);
+	(void) kpi_write_comments(relid, false);
 	kpi_change_owner(relid, kpi_text_argument(fcinfo, ARG_OWNER));
 	kpi_check_scope_bypass(relid, "metric");
 
@@ -575,7 +559,7 @@ kpi_alter_metric(PG_FUNCTION_ARGS)
 		redefine(relid, kpi_text_argument(fcinfo, ARG_DEFINITION),
 				 PG_ARGISNULL(ARG_MIN_GROUP_ROWS) ? -1 : PG_GETARG_INT32(ARG_MIN_GROUP_ROWS));
 	write_registry(fcinfo, relid);
-	refresh_comments(fcinfo, relid);
+	(void) kpi_write_comments(relid, false);
 	kpi_change_owner(relid, kpi_text_argument(fcinfo, ARG_OWNER));
 	kpi_check_scope_bypass(relid, "metric");
 
@@ -619,7 +603,7 @@ kpi_drop_metric(PG_FUNCTION_ARGS)
 Datum
 kpi_metric_additivity(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0), NULL);
 
 	if (definition == NULL)
 		PG_RETURN_NULL();
@@ -632,7 +616,7 @@ kpi_metric_additivity(PG_FUNCTION_ARGS)
 Datum
 kpi_metric_is_ratio(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0), NULL);
 
 	if (definition == NULL)
 		PG_RETURN_NULL();
@@ -645,7 +629,7 @@ kpi_metric_is_ratio(PG_FUNCTION_ARGS)
 Datum
 kpi_metric_source(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0), NULL);
 
 	if (definition == NULL || !OidIsValid(definition->source))
 		PG_RETURN_NULL();
@@ -659,7 +643,7 @@ kpi_metric_source(PG_FUNCTION_ARGS)
 Datum
 kpi_small_group_limit(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0), NULL);
 
 	if (definition == NULL)
 		PG_RETURN_NULL();
@@ -667,30 +651,41 @@ kpi_small_group_limit(PG_FUNCTION_ARGS)
 }
 
 /*
- * Body of kpi_forget_dropped().  The registries are touched only if something
- * was dropped that they may hold.
+ * Take a kind of objects of which one was dropped.
+ */
+static void
+take_kind(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **kinds = arg;
+
+	*kinds = lappend(*kinds, makeString(kpi_row_text(row, desc, 1)));
+}
+
+/*
+ * Errand: forget what was dropped.  A registry is touched only if something was
+ * dropped that it may hold.
  */
 static void
 forget_body(void *arg)
 {
-	static const char *const kinds[] = {"view", "view", "table"};
+	static const char *const kinds[] = {"view", "view", "view", "table", "view", "materialized view"};
 	static const char *const registries[] = {"metric_registry", "metric_view_registry",
-	"protection_registry"};
+	"written_comment", "protection_registry", "accepted_bypass", "accepted_bypass"};
+	List	   *dropped = NIL;
 
+	(void) kpi_registry_read("SELECT DISTINCT d.object_type"
+							 " FROM pg_catalog.pg_event_trigger_dropped_objects() AS d"
+							 " WHERE d.object_type OPERATOR(pg_catalog.=) ANY ('{view,table,materialized view}')",
+							 0, NULL, NULL, take_kind, &dropped);
 	for (int i = 0; i < lengthof(registries); i++)
 	{
-		Oid			argtypes[] = {TEXTOID};
-		Datum		values[] = {CStringGetTextDatum(kinds[i])};
-
-		if (kpi_registry_has("SELECT FROM pg_catalog.pg_event_trigger_dropped_objects() AS d"
-							 " WHERE d.object_type OPERATOR(pg_catalog.=) $1",
-							 1, argtypes, values))
+		if (list_member(dropped, makeString(pstrdup(kinds[i]))))
 			kpi_registry_execute(psprintf("DELETE FROM " KPI_SCHEMA ".%s AS r"
 										  " USING pg_catalog.pg_event_trigger_dropped_objects() AS d"
-										  " WHERE d.object_type OPERATOR(pg_catalog.=) $1"
+										  " WHERE d.object_type OPERATOR(pg_catalog.=) '%s'"
 										  " AND d.objid OPERATOR(pg_catalog.=) r.relid",
-										  registries[i]),
-								 1, argtypes, values, NULL);
+										  registries[i], kinds[i]),
+								 0, NULL, NULL, NULL);
 	}
 }
 

@@ -7,6 +7,7 @@
 #ifndef KPI_METRIC_METRIC_H
 #define KPI_METRIC_METRIC_H
 
+#include "access/attnum.h"
 #include "fmgr.h"
 #include "nodes/parsenodes.h"
 #include "utils/elog.h"
@@ -18,5 +19,6 @@ extern RawStmt *kpi_parse_select(const char *sql, const char *what);
 extern void kpi_refuse_temporary(Oid relid, const char *what);
 extern void kpi_change_owner(Oid relid, const char *owner);
 extern void kpi_require_metric(Oid relid);
+extern AttrNumber kpi_find_time_dimension(Oid relid, const char *name);
 
 #endif							/* KPI_METRIC_METRIC_H */

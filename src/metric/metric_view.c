@@ -53,6 +53,7 @@
 #include "metric/definition.h"
 #include "metric/draft.h"
 #include "metric/metric.h"
+#include "metric/written_comment.h"
 #include "scope/scope.h"
 
 PG_FUNCTION_INFO_V1(kpi_create_metric_view);
@@ -60,7 +61,6 @@ PG_FUNCTION_INFO_V1(kpi_alter_metric_view);
 PG_FUNCTION_INFO_V1(kpi_drop_metric_view);
 PG_FUNCTION_INFO_V1(kpi_metric_view_columns);
 PG_FUNCTION_INFO_V1(kpi_metric_view_source);
-PG_FUNCTION_INFO_V1(kpi_write_comment);
 
 /* The metadata of a metric view, where the two functions have it */
 typedef struct Metadata
@@ -119,8 +119,8 @@ make_new_view(void *arg)
 /*
  * The column that a metric view's time dimension is, 0 for none.
  */
-static AttrNumber
-find_time_dimension(Oid relid, const char *name)
+AttrNumber
+kpi_find_time_dimension(Oid relid, const char *name)
 {
 	MetricViewQuery view = kpi_load_metric_view(relid);
 	ListCell   *lc;
@@ -190,9 +190,6 @@ write_metadata(Oid relid, Metadata *metadata, AttrNumber time_dimension)
 		metadata->description, metadata->tags, Int16GetDatum(time_dimension)
 	};
 	char		nulls[] = {' ', metadata->nulls[0], metadata->nulls[1], metadata->nulls[2], ' '};
-	bool		describes = metadata->nulls[0] == ' ' || metadata->nulls[1] == ' ';
-	Oid			comment_types[] = {REGCLASSOID, BOOLOID};
-	Datum		comment_values[] = {ObjectIdGetDatum(relid), BoolGetDatum(describes)};
 
 	kpi_registry_execute("INSERT INTO kpi.metric_view_registry AS r"
 						 " (relid, label, description, tags, time_dimension)"
@@ -203,9 +200,7 @@ write_metadata(Oid relid, Metadata *metadata, AttrNumber time_dimension)
 						 " tags = coalesce($4, r.tags),"
 						 " time_dimension = nullif($5, 0)",
 						 lengthof(argtypes), argtypes, values, nulls);
-	kpi_registry_execute("SELECT kpi.write_comment(c.metric_view, c.attnum, c.comment)"
-						 " FROM kpi.metric_view_comments($1, $2) AS c",
-						 2, comment_types, comment_values, NULL);
+	(void) kpi_write_comments(relid, false);
 	kpi_change_owner(relid, metadata->owner);
 	kpi_check_scope_bypass(relid, "metric view");
 }
@@ -255,7 +250,7 @@ kpi_create_metric_view(PG_FUNCTION_ARGS)
 	kpi_in_plain_text("pg_catalog", make_new_view, &draft);
 	relid = get_relname_relid(name->relname, namespace);
 	kpi_refuse_temporary(relid, "metric view");
-	write_metadata(relid, &metadata, find_time_dimension(relid, metadata.time_dimension));
+	write_metadata(relid, &metadata, kpi_find_time_dimension(relid, metadata.time_dimension));
 
 	PG_RETURN_OID(relid);
 }
@@ -288,16 +283,48 @@ require_metric_view(Oid relid)
 }
 
 /*
- * Let the registry row of one view be that of another.
+ * What the registry tables hold of a metric view, to be kept while it is made again:
+ * the event trigger forgets it with the old view.
+ */
+static Datum
+save_registration(Oid relid)
+{
+	Oid			argtypes[] = {REGCLASSOID};
+	Datum		values[] = {ObjectIdGetDatum(relid)};
+	bool		isnull;
+
+	return kpi_registry_value("SELECT pg_catalog.jsonb_build_object("
+							  " 'registry', pg_catalog.to_jsonb(r), 'comments',"
+							  " (SELECT pg_catalog.jsonb_object_agg(coalesce(a.attname, ''), w.comment)"
+							  " FROM kpi.written_comment AS w LEFT JOIN pg_catalog.pg_attribute AS a"
+							  " ON a.attrelid OPERATOR(pg_catalog.=) w.relid AND a.attnum OPERATOR(pg_catalog.=) w.attnum"
+							  " WHERE w.relid OPERATOR(pg_catalog.=) $1))"
+							  " FROM kpi.metric_view_registry AS r"
+							  " WHERE r.relid OPERATOR(pg_catalog.=) $1",
+							  1, argtypes, values, &isnull);
+}
+
+/*
+ * Register the view that was made again as its predecessor was; columns are matched
+ * by name.
  */
 static void
-move_registry_row(Oid from, Oid to)
+restore_registration(Oid relid, Datum saved)
 {
-	Oid			argtypes[] = {REGCLASSOID, REGCLASSOID};
-	Datum		values[] = {ObjectIdGetDatum(from), ObjectIdGetDatum(to)};
+	Oid			argtypes[] = {OIDOID, JSONBOID};
+	Datum		values[] = {ObjectIdGetDatum(relid), saved};
 
-	kpi_registry_execute("UPDATE kpi.metric_view_registry SET relid = $2"
-						 " WHERE relid OPERATOR(pg_catalog.=) $1",
+	kpi_registry_execute("INSERT INTO kpi.metric_view_registry"
+						 " SELECT r.* FROM pg_catalog.jsonb_populate_record(NULL::kpi.metric_view_registry,"
+						 " ($2 OPERATOR(pg_catalog.->) 'registry') OPERATOR(pg_catalog.||)"
+						 " pg_catalog.jsonb_build_object('relid', $1)) AS r",
+						 2, argtypes, values, NULL);
+	kpi_registry_execute("INSERT INTO kpi.written_comment (relid, attnum, comment)"
+						 " SELECT $1, coalesce(a.attnum, 0), c.value"
+						 " FROM pg_catalog.jsonb_each_text(nullif($2 OPERATOR(pg_catalog.->) 'comments', 'null')) AS c"
+						 " LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) $1"
+						 " AND a.attname OPERATOR(pg_catalog.=) c.key"
+						 " WHERE a.attnum IS NOT NULL OR c.key OPERATOR(pg_catalog.=) ''",
 						 2, argtypes, values, NULL);
 }
 
@@ -384,17 +411,16 @@ make_view_again(void *arg)
 	Oid			namespace = get_rel_namespace(draft->relid);
 	char	   *relname = get_rel_name(draft->relid);
 	ViewBelongings saved = kpi_save_belongings(draft->relid);
+	Datum		registration = save_registration(draft->relid);
 
 	check_no_dependents(draft, draft->relid);
 	check_nothing_lost(draft);
 
-	/* the event trigger would forget the row with the view */
-	move_registry_row(draft->relid, InvalidOid);
 	kpi_run_utility(psprintf("DROP VIEW %s RESTRICT", draft->name));
 	make_view(draft, NIL, false);
 	draft->relid = get_relname_relid(relname, namespace);
 	kpi_restore_belongings(draft->relid, &saved);
-	move_registry_row(InvalidOid, draft->relid);
+	restore_registration(draft->relid, registration);
 }
 
 /*
@@ -573,7 +599,7 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 	else if (add_metrics != NIL || add_dimensions != NIL)
 		kpi_on_behalf_of(kpi_relation_owner(relid), widen_view, &draft);
 
-	write_metadata(draft.relid, &metadata, find_time_dimension(draft.relid, time_dimension));
+	write_metadata(draft.relid, &metadata, kpi_find_time_dimension(draft.relid, time_dimension));
 	PG_RETURN_OID(draft.relid);
 }
 
@@ -634,20 +660,4 @@ kpi_metric_view_source(PG_FUNCTION_ARGS)
 	if (view.query == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_OID(view.source);
-}
-
-/*
- * kpi.write_comment(regclass, column, text), for the extension's owner alone:
- * the comment of a column that publishes a metric follows the metric, whoever
- * owns the view.
- */
-Datum
-kpi_write_comment(PG_FUNCTION_ARGS)
-{
-	Oid			relid = PG_GETARG_OID(0);
-
-	if (get_rel_relkind(relid) == RELKIND_VIEW)
-		CreateComments(relid, RelationRelationId, PG_GETARG_INT16(1),
-					   text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	PG_RETURN_VOID();
 }

@@ -200,7 +200,7 @@ ALTER TABLE sec.orders DISABLE ROW LEVEL SECURITY;
 --
 CREATE VIEW public.functions AS
 SELECT p.oid::regprocedure AS function, p.oid::regprocedure::text COLLATE "C" AS name, p.*
-  FROM pg_proc AS p WHERE pronamespace = 'kpi'::regnamespace AND proname ~ 'metric|measure|additivity|publishing|write_comment|forget_dropped|server_version';
+  FROM pg_proc AS p WHERE pronamespace = 'kpi'::regnamespace AND proname ~ 'metric|measure|additivity|publishing|comment|definition|forget_dropped|server_version';
 SELECT function AS anybody_may_execute, CASE WHEN prosecdef THEN 'security definer' END AS security
   FROM functions WHERE has_function_privilege('regress_kpi_stranger', function, 'EXECUTE') ORDER BY name;
 CREATE FUNCTION public.call_with_nulls(function regprocedure) RETURNS text LANGUAGE sql AS $$
@@ -216,7 +216,7 @@ SELECT call, try('SELECT kpi.' || call) FROM unnest(ARRAY[
 	'drop_metric(''made.revenue'')', 'drop_metric(''made.revenue'', true)', 'alter_metric_view(''made.sales'', label => ''x'')', 'alter_metric_view(''made.sales'', owner => ''regress_kpi_stranger'')',
 	'alter_metric_view(''made.sales'', drop_metrics => ''{revenue}'')', 'alter_metric_view(''made.sales'', rename => ''{revenue AS x}'')', 'alter_metric_view(''made.sales'', add_dimensions => ''{secret}'')',
 	'drop_metric_view(''made.sales'')', 'drop_metric_view(''made.sales'', true)', 'create_metric(''made.revenue'', ''SELECT 1'')', 'create_metric_view(''made.stolen'', ''{region}'', ''{made.revenue}'')',
-	'write_comment(''made.sales'', 0::smallint, ''x'')', 'forget_dropped()']) AS call;
+	'refresh_comments(''made.sales'')', 'refresh_comments(''made.revenue'', true)', 'forget_dropped()']) AS call;
 -- nor do the registry tables open, to a stranger or to a metric's owner
 SET ROLE regress_kpi_maker;
 SELECT statement, try(replace(statement, '@', 'kpi.metric_registry')) AS metrics, try(replace(statement, '@', 'kpi.metric_view_registry')) AS metric_views
@@ -254,7 +254,7 @@ SELECT string_agg(DISTINCT try(format('SELECT count(c) || '' not null'' FROM %s 
 $$;
 SELECT function, call_with_relations(function) FROM functions WHERE proargtypes[0] = 'regclass'::regtype AND provolatile = 's' ORDER BY name;
 SELECT string_agg(DISTINCT regexp_replace(try(format('SELECT kpi.%s(%s::regclass)', f, relation::oid)), '(sec|pg_catalog|information_schema)\.\w+', '<name>') COLLATE "C", E'\n') AS results
-  FROM unnest('{alter_metric, drop_metric, alter_metric_view, drop_metric_view}'::text[]) AS f, sec.relations;
+  FROM unnest('{alter_metric, drop_metric, alter_metric_view, drop_metric_view, refresh_comments}'::text[]) AS f, sec.relations;
 
 --
 -- H3: a hostile search_path.  Definitions are the caller's and are read by the caller's path; all else is not, whether the
@@ -279,7 +279,7 @@ BEGIN
 		'pg_get_viewdef(oid) text', 'pg_get_viewdef(regclass) text', 'pg_get_viewdef(oid, boolean) text', 'format_type(oid, integer) text', 'pg_get_userbyid(oid) name', 'col_description(oid, integer) text',
 		'has_any_column_privilege(oid, text) boolean', 'has_schema_privilege(oid, text) boolean', 'has_column_privilege(oid, smallint, text) boolean', 'now() timestamptz', 'count() bigint', 'sum(integer) bigint',
 		'pg_event_trigger_dropped_objects() SETOF record', 'unnest(anyarray) SETOF anyelement', 'regclass(text) regclass', 'text(regclass) text', 'nullif(text, text) text', 'array_append(anyarray, anyelement) anyarray',
-		'metric_column(regclass, anyelement) anyelement', 'additivity(regclass) text', 'metric_source(regclass) regclass', 'metric_comment(regclass, boolean) text', 'write_comment(regclass, smallint, text) void'] LOOP
+		'metric_column(regclass, anyelement) anyelement', 'additivity(regclass) text', 'metric_source(regclass) regclass', 'metric_comment(regclass, boolean) text', 'due_comments(oid[], boolean) text', 'definition_text(regclass) text', 'pg_event_trigger_ddl_commands() SETOF record'] LOOP
 		EXECUTE format('CREATE FUNCTION hostile.%s RETURNS %s LANGUAGE plpgsql AS ''BEGIN PERFORM hostile.trap(); END''',
 					   substring(signature from '^.*\)'), substring(signature from '\) (.*)$'));
 	END LOOP;

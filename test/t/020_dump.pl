@@ -88,6 +88,26 @@ is(Company::answers($node, 'schemas'), Company::answers($node, 'original'), 'by 
 is(Company::catalog($node, 'schemas'), Company::catalog($node, 'original'), 'by schema: owners, privileges, comments, definitions');
 is($node->safe_psql('schemas', 'SELECT count(*) FROM kpi.metrics'), '0', 'by schema: nothing is registered');
 
+# What views with measures publish is told, and adopted by the remedies; what no view publishes is adopted by its name.
+my $unregistered = q{SELECT object, remedy FROM kpi.check() WHERE problem ~ 'registered' ORDER BY object};
+is($node->safe_psql('schemas', $unregistered), "bi.sales|SELECT kpi.adopt('bi.sales')\nbi.visits|SELECT kpi.adopt('bi.visits')", 'by schema: kpi.check() tells');
+$node->safe_psql('schemas', "SET SESSION AUTHORIZATION author;\nSELECT kpi.adopt('bi.sales');\nSELECT kpi.adopt('finance.conversion')");
+is($node->safe_psql('schemas', $unregistered), "bi.visits|SELECT kpi.adopt('bi.visits')", 'by schema: a metric view is adopted with its metrics, a metric with its components');
+$node->safe_psql('schemas', "SELECT remedy FROM ($unregistered) AS u \\gexec");
+is($node->safe_psql('schemas', 'SELECT * FROM kpi.check()'), '', 'by schema: all is adopted');
+is(Company::catalog($node, 'schemas'), Company::catalog($node, 'original'), 'by schema: owners, privileges, comments, definitions after adoption');
+my $adopted = q{SET SESSION AUTHORIZATION author;
+	SELECT metric, owner, min_group_rows, additivity, type, source, definition FROM kpi.metrics ORDER BY metric::text;
+	SELECT metric_view, owner, source FROM kpi.metric_views ORDER BY metric_view::text;
+	SELECT metric_view, name, type, description FROM kpi.dimensions ORDER BY metric_view::text, position;
+	SELECT metric_view, name, type, metric, additivity FROM kpi.measures ORDER BY metric_view::text, position};
+is($node->safe_psql('schemas', $adopted), $node->safe_psql('original', $adopted), 'by schema: listings after adoption, but for metadata');
+is($node->safe_psql('schemas', q{SELECT label, description, time_dimension FROM kpi.metric_views WHERE metric_view = 'bi.sales'::regclass}),
+	"|Sales\nAll orders|ordered_on", 'by schema: the comment is the description');
+$node->safe_psql('schemas', 'ALTER TABLE shop.stores RENAME COLUMN id TO store_id; ALTER VIEW shop.sales RENAME COLUMN amount TO value');
+is($node->safe_psql('schemas', q{SELECT count(*) FROM kpi.measures WHERE col_description(metric_view, position) ~ '\mamount\M'}), '0', 'by schema: comments follow definitions again');
+is($node->safe_psql('schemas', 'SELECT * FROM kpi.check()'), '', 'by schema: and kpi.check() has nothing to tell');
+
 # Who may read all data may dump; an owner of some tables may not read the registry.
 $node->safe_psql('original', 'CREATE ROLE dumper LOGIN IN ROLE pg_read_all_data');
 $node->command_ok([ 'pg_dump', '-U', 'dumper', '-f', "$files/dumper.sql", 'original' ], 'pg_dump by a member of pg_read_all_data');
