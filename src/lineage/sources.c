@@ -22,12 +22,12 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "rewrite/prs2lock.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -291,19 +291,53 @@ derive_lineage(ObjectAddress object)
 }
 
 /*
+ * The name of a type, qualified unless it is PostgreSQL's own, whichever way that
+ * writes it.
+ */
+static const char *
+type_name(Oid type)
+{
+	const char *name = format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY);
+	const char *prefix = "pg_catalog.";
+
+	return strncmp(name, prefix, strlen(prefix)) == 0 ? name + strlen(prefix) : name;
+}
+
+/*
+ * The name of a function with the types of its arguments.
+ */
+static char *
+function_name(Form_pg_proc form)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "%s(", quote_qualified_identifier(get_namespace_name(form->pronamespace),
+															  NameStr(form->proname)));
+	for (int i = 0; i < form->pronargs; i++)
+		appendStringInfo(&buf, "%s%s", i > 0 ? "," : "", type_name(form->proargtypes.values[i]));
+	appendStringInfoChar(&buf, ')');
+	return buf.data;
+}
+
+/*
  * The name of a relation or function, qualified and quoted as needed; its OID if it
  * is gone.
  */
 char *
 kpi_lineage_object_name(ObjectAddress object)
 {
+	HeapTuple	tuple;
 	char	   *name;
 
 	if (object.classId == RelationRelationId)
 		return kpi_relation_name(object.objectId);
-	name = format_procedure_extended(object.objectId,
-									 FORMAT_PROC_FORCE_QUALIFY | FORMAT_PROC_INVALID_AS_NULL);
-	return name != NULL ? name : psprintf("%u", object.objectId);
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(object.objectId));
+	if (!HeapTupleIsValid(tuple))
+		return psprintf("%u", object.objectId);
+	name = function_name((Form_pg_proc) GETSTRUCT(tuple));
+	ReleaseSysCache(tuple);
+	return name;
 }
 
 /*
