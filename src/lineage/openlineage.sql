@@ -121,7 +121,7 @@ BEGIN ATOMIC
 			   obj_description(p.oid, 'pg_proc'), t.typrelid, p.oid
 		  FROM reached r
 		  JOIN pg_catalog.pg_proc p
-			ON p.oid = to_regprocedure(r.object)
+			ON kpi.lineage_function_name(p.oid) = r.object
 		  JOIN pg_catalog.pg_type t ON t.oid = p.prorettype
 		 WHERE r.type = 'function'
 	), field ("position", object, name, type, description) AS (

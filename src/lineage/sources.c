@@ -38,6 +38,7 @@
 #include "lineage/lineage.h"
 
 PG_FUNCTION_INFO_V1(kpi_derive_lineage_rows);
+PG_FUNCTION_INFO_V1(kpi_lineage_function_name);
 
 /* Columns of kpi.derive_lineage(): an edge, or what is wrong */
 #define EDGE_COLUMNS	10
@@ -338,6 +339,17 @@ kpi_lineage_object_name(ObjectAddress object)
 	name = function_name((Form_pg_proc) GETSTRUCT(tuple));
 	ReleaseSysCache(tuple);
 	return name;
+}
+
+/*
+ * kpi.lineage_function_name(function)
+ */
+Datum
+kpi_lineage_function_name(PG_FUNCTION_ARGS)
+{
+	ObjectAddress object = {ProcedureRelationId, PG_GETARG_OID(0), 0};
+
+	PG_RETURN_TEXT_P(cstring_to_text(kpi_lineage_object_name(object)));
 }
 
 /*
