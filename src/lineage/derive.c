@@ -16,12 +16,9 @@
  */
 #include "postgres.h"
 
-#include "access/transam.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -29,50 +26,12 @@
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "catalog/catalog.h"
 #include "lineage/derive.h"
 
 static void follow_output(Place *place, AttrNumber column);
-
-/*
- * Is a function somebody's own, written in a language that can read tables?
- * What is written in C, PostgreSQL's own functions included, computes.
- */
-bool
-kpi_may_read_tables(Oid funcid)
-{
-	HeapTuple	tuple;
-	bool		result;
-
-	if (funcid < FirstNormalObjectId)
-		return false;
-	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	result = ((Form_pg_proc) GETSTRUCT(tuple))->prolang != ClanguageId &&
-		((Form_pg_proc) GETSTRUCT(tuple))->prolang != INTERNALlanguageId &&
-		((Form_pg_proc) GETSTRUCT(tuple))->prokind != PROKIND_AGGREGATE;
-	ReleaseSysCache(tuple);
-	return result;
-}
-
-/*
- * Callback: a function that an expression calls gives all columns of its result.
- */
-static bool
-add_called_function(Oid funcid, void *context)
-{
-	ListCell   *lc;
-
-	if (!kpi_may_read_tables(funcid))
-		return false;
-	foreach(lc, kpi_function_columns(funcid))
-		kpi_flows_from(context, ProcedureRelationId, funcid, lfirst_int(lc));
-	return false;
-}
 
 /*
  * The CTE that an entry names, and the level that defines it.
@@ -108,8 +67,23 @@ output_list(Query *query)
 }
 
 /*
- * A column, or for 0 the rows, of a function in FROM: the function's own, and
- * what goes into it.
+ * A column, or for 0 the rows, of the result of a function that may read tables: the
+ * function's own, and what goes into it.  A result whose columns only the call tells
+ * is one column of the function.
+ */
+static void
+follow_result(Place *place, Place *arguments, FuncExpr *call, AttrNumber attnum)
+{
+	AttrNumber	last = llast_int(kpi_function_columns(call->funcid));
+
+	kpi_flows_from(place, ProcedureRelationId, call->funcid, attnum > last ? 1 : attnum);
+	kpi_add_default_arguments(call, arguments);
+	(void) kpi_find_sources((Node *) call->args, arguments);
+}
+
+/*
+ * A column, or for 0 the rows, of a function in FROM.  The types of columns that the
+ * call tells are those that values are made of.
  */
 void
 kpi_follow_function_column(Place *place, Place *arguments, RangeTblEntry *rte, AttrNumber attnum)
@@ -126,13 +100,11 @@ kpi_follow_function_column(Place *place, Place *arguments, RangeTblEntry *rte, A
 			FuncExpr   *call = (FuncExpr *) function->funcexpr;
 
 			if (IsA(call, FuncExpr) && kpi_may_read_tables(call->funcid))
-			{
-				kpi_flows_from(place, ProcedureRelationId, call->funcid,
-							   attnum == 0 ? 0 : attnum - before);
-				(void) kpi_find_sources((Node *) call->args, arguments);
-			}
+				follow_result(place, arguments, call, attnum == 0 ? 0 : attnum - before);
 			else
 				(void) kpi_find_sources(function->funcexpr, arguments);
+			if (attnum > 0 && function->funccoltypes != NIL)
+				kpi_add_type(list_nth_oid(function->funccoltypes, attnum - before - 1), TYPE_IN, place);
 		}
 		before += function->funccolcount;
 	}
@@ -153,6 +125,7 @@ kpi_follow_table_function(Place *place, TableFunc *function, AttrNumber attnum)
 	{
 		(void) kpi_find_sources(list_nth(function->colexprs, attnum - 1), place);
 		(void) kpi_find_sources(list_nth(function->coldefexprs, attnum - 1), place);
+		kpi_add_type(list_nth_oid(function->coltypes, attnum - 1), TYPE_IN, place);
 	}
 }
 
@@ -280,6 +253,18 @@ follow_column(Place *place, RangeTblEntry *rte, AttrNumber attnum)
 }
 
 /*
+ * What compares the values of a target list for a sort or group clause.
+ */
+static void
+add_sorts(List *clause, List *targetlist, Place *place)
+{
+	ListCell   *lc;
+
+	foreach(lc, clause)
+		kpi_add_sort(lfirst(lc), get_sortgroupclause_expr(lfirst(lc), targetlist), place);
+}
+
+/*
  * An aggregate: what it aggregates is the value, its FILTER and ORDER BY are
  * what they say.
  */
@@ -303,9 +288,10 @@ follow_aggregate(Aggref *agg, Place *place)
 	if (agg->aggkind == AGGKIND_NORMAL)
 	{
 		foreach(lc, agg->aggorder)
-			(void) kpi_find_sources((Node *) get_sortgroupclause_tle(lfirst_node(SortGroupClause, lc),
-																	 agg->args)->expr, &order);
+			(void) kpi_find_sources(get_sortgroupclause_expr(lfirst(lc), agg->args), &order);
 	}
+	add_sorts(agg->aggorder, agg->args, &order);
+	add_sorts(agg->aggdistinct, agg->args, place);
 	(void) kpi_find_sources((Node *) agg->aggfilter, &filter);
 	if (agg->aggstar)
 	{
@@ -337,6 +323,8 @@ follow_window_function(WindowFunc *function, Place *place)
 		kpi_follow_clause(place, window->orderClause, LINEAGE_ORDER);
 		(void) kpi_find_sources(window->startOffset, &filter);
 		(void) kpi_find_sources(window->endOffset, &filter);
+		(void) kpi_add_function(window->startInRangeFunc, &filter);
+		(void) kpi_add_function(window->endInRangeFunc, &filter);
 	}
 }
 
@@ -420,6 +408,7 @@ kpi_find_sources(Node *node, Place *place)
 		return false;
 	check_stack_depth();
 	kpi_spend(place->derivation, STEP_COST);
+	kpi_add_calls(node, place);
 
 	switch (nodeTag(node))
 	{
@@ -441,8 +430,8 @@ kpi_find_sources(Node *node, Place *place)
 
 				if (IsA(call, FuncExpr) && kpi_may_read_tables(call->funcid))
 				{
-					kpi_flows_from(place, ProcedureRelationId, call->funcid, field->fieldnum);
-					return kpi_find_sources((Node *) call->args, place);
+					follow_result(place, place, call, field->fieldnum);
+					return false;
 				}
 
 				/* a field of a whole row is that column */
@@ -488,7 +477,6 @@ kpi_find_sources(Node *node, Place *place)
 		default:
 			break;
 	}
-	(void) check_functions_in_node(node, add_called_function, place);
 	return expression_tree_walker(node, kpi_find_sources, place);
 }
 

@@ -15,11 +15,7 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "commands/dbcommands.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -27,10 +23,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/regproc.h"
-#include "utils/varlena.h"
 
 #include "catalog/behalf.h"
 #include "catalog/catalog.h"
@@ -41,7 +34,6 @@ PG_FUNCTION_INFO_V1(kpi_upstream);
 PG_FUNCTION_INFO_V1(kpi_downstream);
 PG_FUNCTION_INFO_V1(kpi_transitive_lineage);
 PG_FUNCTION_INFO_V1(kpi_lineage_edges);
-PG_FUNCTION_INFO_V1(kpi_lineage_object_id);
 
 /* How many edges may be looked at to tell what an object comes from in the end */
 #define MAX_EDGES_LOOKED_AT	1000000
@@ -110,16 +102,6 @@ typedef struct Walk
 	ReturnSetInfo *rsinfo;
 	MemoryContext row;			/* for one row of the result */
 } Walk;
-
-/* A relation, column or function that a text names */
-typedef struct NamedObject
-{
-	Oid			relid;
-	AttrNumber	attnum;
-	Oid			funcid;
-	char	   *name;
-	char	   *column;
-} NamedObject;
 
 /*
  * Hash a column by its object and name.
@@ -462,129 +444,12 @@ tell_edge(Walk *walk, Step *step, GraphEdge *edge)
 }
 
 /*
- * The relation of a name of up to three parts, or InvalidOid.  Lineage tells no
- * more than the catalogs, which all may read, so no privilege on the schema is
- * asked for.
- */
-static Oid
-find_relation(List *names)
-{
-	Oid			namespace;
-
-	if (list_length(names) == 3 &&
-		strcmp(strVal(linitial(names)), get_database_name(MyDatabaseId)) == 0)
-		names = list_copy_tail(names, 1);
-	if (list_length(names) == 1)
-		return RelnameGetRelid(strVal(linitial(names)));
-	if (list_length(names) != 2)
-		return InvalidOid;
-	namespace = get_namespace_oid(strVal(linitial(names)), true);
-	return OidIsValid(namespace) ? get_relname_relid(strVal(lsecond(names)), namespace) : InvalidOid;
-}
-
-/*
- * Does a text hold arguments, outside of quoted names?
- */
-static bool
-has_arguments(const char *string)
-{
-	bool		quoted = false;
-
-	for (; *string != '\0'; string++)
-	{
-		if (*string == '"')
-			quoted = !quoted;
-		else if (*string == '(' && !quoted)
-			return true;
-	}
-	return false;
-}
-
-/* A text that names an object, and the object */
-typedef struct NameSearch
-{
-	text	   *object;
-	NamedObject found;
-} NameSearch;
-
-/*
- * A relation or, where the name has another part, a column of one.
- */
-static void
-find_relation_or_column(NameSearch *search, const char *string)
-{
-	NamedObject *found = &search->found;
-	List	   *names = textToQualifiedNameList(search->object);
-	Oid			table = InvalidOid;
-
-	found->relid = find_relation(names);
-	if (list_length(names) >= 2)
-		table = find_relation(list_truncate(list_copy(names), list_length(names) - 1));
-	if (OidIsValid(table))
-		found->attnum = Max(get_attnum(table, strVal(llast(names))), 0);
-	if (OidIsValid(found->relid) && found->attnum > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_AMBIGUOUS_COLUMN),
-				 errmsg("\"%s\" is a relation and a column", string),
-				 errhint("Write the schema of the table in front of the column's.")));
-	if (!OidIsValid(found->relid) && OidIsValid(table) && found->attnum == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation %s does not exist",
-						strVal(llast(names)), kpi_relation_name(table))));
-	if (!OidIsValid(found->relid) && found->attnum == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation or column \"%s\" does not exist", string),
-				 errhint("Write schema.relation, schema.relation.column or schema.function(argument types).")));
-	if (!OidIsValid(found->relid))
-	{
-		found->relid = table;
-		found->column = get_attname(table, found->attnum, false);
-	}
-	found->name = kpi_relation_name(found->relid);
-}
-
-/*
- * Errand: what a text names, a function if it has arguments.
- */
-static void
-find_by_name(void *arg)
-{
-	NameSearch *search = arg;
-	char	   *string = text_to_cstring(search->object);
-	ObjectAddress address = {ProcedureRelationId, InvalidOid, 0};
-
-	if (!has_arguments(string))
-	{
-		find_relation_or_column(search, string);
-		return;
-	}
-	address.objectId = DatumGetObjectId(DirectFunctionCall1(regprocedurein,
-															CStringGetDatum(string)));
-	search->found.funcid = address.objectId;
-	search->found.name = kpi_lineage_object_name(address);
-}
-
-/*
- * What a text names, by the caller's search path.
- */
-static NamedObject
-find_named_object(text *object)
-{
-	NameSearch	search = {object, {0}};
-
-	kpi_in_plain_text(NULL, find_by_name, &search);
-	return search.found;
-}
-
-/*
  * Walk from an object, nearest edges first, and return every edge once.
  */
 static void
 walk_from(FunctionCallInfo fcinfo, bool upstream)
 {
-	NamedObject named = find_named_object(PG_GETARG_TEXT_PP(0));
+	NamedObject named = kpi_find_named_object(PG_GETARG_TEXT_PP(0));
 	Graph	   *graph = load_graph();
 	GraphObject *object = graph_object(graph, named.name, NULL);
 	Walk		walk = {upstream};
@@ -793,25 +658,4 @@ kpi_lineage_edges(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(old);
 	}
 	return (Datum) 0;
-}
-
-/*
- * kpi.lineage_object_id(object)
- */
-Datum
-kpi_lineage_object_id(PG_FUNCTION_ARGS)
-{
-	NamedObject named = find_named_object(PG_GETARG_TEXT_PP(0));
-	TupleDesc	desc;
-	Datum		values[5];
-	bool		nulls[5] = {false};
-
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	values[0] = ObjectIdGetDatum(named.relid);
-	values[1] = Int16GetDatum(named.attnum);
-	values[2] = ObjectIdGetDatum(named.funcid);
-	set_text(values, nulls, 3, named.name);
-	set_text(values, nulls, 4, named.column);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

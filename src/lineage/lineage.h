@@ -29,9 +29,23 @@ typedef struct LineageEdge
 	const char *transformation; /* as SQL, or NULL where nothing is computed */
 } LineageEdge;
 
+/* A relation, column, function or type that a text names */
+typedef struct NamedObject
+{
+	Oid			relid;
+	AttrNumber	attnum;
+	Oid			funcid;
+	Oid			typid;
+	char	   *name;
+	char	   *column;
+} NamedObject;
+
 /* derive.c */
 extern List *kpi_derive_from_query(Query *query, List *columns);
 extern List *kpi_derive_from_exprs(Oid relid, List *columns, List *exprs);
+
+/* named.c */
+extern NamedObject kpi_find_named_object(text *object);
 
 /* sources.c */
 extern const char *kpi_lineage_kind_name(LineageKind kind);

@@ -104,6 +104,13 @@ REVOKE ALL ON FUNCTION kpi.derive_lineage(oid, oid) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.derive_lineage(oid, oid) IS
 	'the edges into a relation or function, from its stored query; none for what has no query, is temporary or is part of PostgreSQL or kpitables; or one row without a source that says why they cannot be derived, and whether that will pass: somebody is changing what it reads';
 
+CREATE FUNCTION kpi.lineage_function_name(function oid)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_lineage_function_name'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kpi.lineage_function_name(oid) IS
+	'the name of a function with its argument types, as lineage writes it whatever the search path: types of PostgreSQL itself without a schema; the OID if it is gone';
+
 CREATE VIEW kpi.lineage_object AS
 SELECT 'pg_catalog.pg_class'::regclass::oid AS class, c.oid AS object
   FROM pg_catalog.pg_class c
@@ -575,6 +582,63 @@ LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.stored_sql(oid, oid) IS
 	'the query of a view (pg_class), the statement of a function with a body in SQL (pg_proc) or the condition of a policy (pg_policy), as PostgreSQL writes it; NULL where there is none, and while somebody is changing a relation that it names';
 
+CREATE FUNCTION kpi.lineage_object_address(object text, OUT class oid, OUT object_id oid, OUT attnum smallint)
+RETURNS record
+AS 'MODULE_PATHNAME', 'kpi_lineage_object_address'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kpi.lineage_object_address(text) IS
+	'which relation, column, function or type a text names, as pg_depend does; raises 42P01, 42703 or 42883 for what does not exist and 42702 for what may be both a relation and a column';
+
+CREATE FUNCTION kpi.dependents(
+	class oid, object oid, attnum smallint,
+	OUT dependent_class oid, OUT dependent oid, OUT dependent_attnum smallint, OUT depth integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kpi_dependents'
+LANGUAGE C STABLE STRICT PARALLEL SAFE ROWS 50;
+REVOKE ALL ON FUNCTION kpi.dependents(oid, oid, smallint) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.dependents(oid, oid, smallint) IS
+	'what a DROP with CASCADE of an object or column would take, itself included, and how many relations and functions away it is';
+
+-- What relations are is the registry's to tell.  Names and dependencies are open to
+-- everybody in the catalogs.
+CREATE FUNCTION kpi.taken_by_drop(
+	class oid, object oid, attnum smallint,
+	OUT kind text, OUT name text, OUT columns text[], OUT owner name, OUT depth integer, OUT policy oid)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER ROWS 50
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH taken AS MATERIALIZED (
+		SELECT d.dependent_class AS class, d.dependent AS object, d.dependent_attnum AS attnum, d.depth
+		  FROM kpi.dependents(class, object, attnum) d
+		 WHERE d.depth > 0 OR d.dependent_class = 'pg_catalog.pg_policy'::regclass
+	)
+	SELECT r.type, format('%I.%I', n.nspname, c.relname),
+		   CASE WHEN bool_and(t.attnum <> 0) THEN array_agg(a.attname::text ORDER BY a.attnum) END,
+		   pg_get_userbyid(c.relowner), min(t.depth), NULL::oid
+	  FROM taken t
+	  JOIN pg_catalog.pg_class c ON c.oid = t.object AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
+	  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	  JOIN kpi.lineage_relation r ON r.relid = c.oid
+	  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = t.attnum AND a.attnum > 0
+	 WHERE t.class = 'pg_catalog.pg_class'::regclass
+	 GROUP BY c.oid, c.relname, c.relowner, n.nspname, r.type
+	UNION ALL
+	SELECT 'function', kpi.lineage_function_name(p.oid), NULL, pg_get_userbyid(p.proowner), t.depth, NULL
+	  FROM taken t
+	  JOIN pg_catalog.pg_proc p ON p.oid = t.object
+	 WHERE t.class = 'pg_catalog.pg_proc'::regclass
+	UNION ALL
+	SELECT 'policy', format('%I on %I.%I', p.polname, n.nspname, c.relname), NULL, pg_get_userbyid(c.relowner), t.depth, p.oid
+	  FROM taken t
+	  JOIN pg_catalog.pg_policy p ON p.oid = t.object
+	  JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
+	  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	 WHERE t.class = 'pg_catalog.pg_policy'::regclass;
+END;
+COMMENT ON FUNCTION kpi.taken_by_drop(oid, oid, smallint) IS
+	'the relations (or columns of them), functions and policies that a DROP with CASCADE of an object or column would take; says no more than pg_catalog tells everybody';
+
 -- With the rights of the caller: scopes and history are told as their own views tell them.
 CREATE FUNCTION kpi.impact(
 	object text,
@@ -582,11 +646,25 @@ CREATE FUNCTION kpi.impact(
 RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL UNSAFE
 BEGIN ATOMIC
-	WITH it AS MATERIALIZED (
-		SELECT * FROM kpi.lineage_object_id($1)
+	WITH address AS MATERIALIZED (
+		SELECT a.*, CASE WHEN a.class <> 'pg_catalog.pg_type'::regclass THEN $1 END AS has_lineage
+		  FROM kpi.lineage_object_address($1) a
+	), it AS MATERIALIZED (
+		SELECT i.*
+		  FROM address a
+		 CROSS JOIN LATERAL kpi.lineage_object_id(a.has_lineage) i
 	), reached AS MATERIALIZED (
 		SELECT d.target_type, d.target, d.target_column, d.depth, d.kind
-		  FROM kpi.downstream($1) d
+		  FROM address a
+		 CROSS JOIN LATERAL kpi.downstream(a.has_lineage) d
+	), taken AS MATERIALIZED (
+		SELECT t.*
+		  FROM address a
+		 CROSS JOIN LATERAL kpi.taken_by_drop(a.class, a.object_id, a.attnum) t
+	), function AS (
+		SELECT kpi.lineage_function_name(p.oid) AS name, p.proowner
+		  FROM pg_catalog.pg_proc p
+		 WHERE p.prosqlbody IS NOT NULL
 	), relation AS MATERIALIZED (
 		SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, c.relowner
 		  FROM pg_catalog.pg_class c
@@ -596,17 +674,22 @@ BEGIN ATOMIC
 		SELECT DISTINCT d.name, d.owner
 		  FROM kpi.scope_dimensions d
 		  JOIN relation r ON r.oid = d.view
-		 WHERE r.name IN (SELECT target FROM reached)
+		 WHERE r.name IN (SELECT target FROM reached UNION ALL SELECT t.name FROM taken t)
 	)
 	SELECT r.target_type, r.target,
 		   array_agg(DISTINCT r.target_column) FILTER (WHERE r.target_column IS NOT NULL),
 		   coalesce(pg_get_userbyid(min(n.relowner)),
-					(SELECT pg_get_userbyid(p.proowner) FROM pg_catalog.pg_proc p
-					  WHERE r.target_type = 'function' AND p.oid = to_regprocedure(r.target))),
+					(SELECT pg_get_userbyid(f.proowner) FROM function f
+					  WHERE r.target_type = 'function' AND f.name = r.target)),
 		   min(r.depth), array_agg(DISTINCT r.kind)
 	  FROM reached r
 	  LEFT JOIN relation n ON n.name = r.target
 	 GROUP BY r.target_type, r.target
+	UNION ALL
+	SELECT t.kind, t.name, t.columns, t.owner, t.depth, ARRAY['not read']
+	  FROM taken t
+	 WHERE t.kind <> 'policy'
+	   AND NOT EXISTS (SELECT FROM reached r WHERE r.target = t.name)
 	UNION ALL
 	SELECT 'dimension', d.name, NULL, d.owner, 1, NULL
 	  FROM dimension d
@@ -617,14 +700,9 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT 'policy', format('%I on %s', p.polname, r.name), NULL, pg_get_userbyid(r.relowner), 1,
 		   ARRAY[kpi.stored_sql('pg_catalog.pg_policy'::regclass, p.oid)]
-	  FROM it
-	  JOIN pg_catalog.pg_policy p ON p.polrelid = it.relid
+	  FROM pg_catalog.pg_policy p
 	  JOIN relation r ON r.oid = p.polrelid
-	 WHERE it.attnum = 0
-		OR EXISTS (SELECT FROM pg_catalog.pg_depend d
-					WHERE d.classid = 'pg_catalog.pg_policy'::regclass AND d.objid = p.oid
-					  AND d.refclassid = 'pg_catalog.pg_class'::regclass
-					  AND d.refobjid = it.relid AND d.refobjsubid = it.attnum)
+	 WHERE p.oid IN (SELECT t.policy FROM taken t)
 	UNION ALL
 	SELECT 'version', h.target, array_agg(DISTINCT h.target_column) FILTER (WHERE h.target_column IS NOT NULL),
 		   NULL, 1, array_agg(DISTINCT format('until %s', h.changed_at))
@@ -636,7 +714,7 @@ BEGIN ATOMIC
 	 ORDER BY 5, 1, 2;
 END;
 COMMENT ON FUNCTION kpi.impact(text) IS
-	'what a change of a relation, column or function would touch: what is computed from it, with the columns, the least number of steps and how it takes part; dimensions over it and their scopes; policies; and earlier versions of definitions that read it (until when), with owners';
+	'what a change or a drop of a relation, column, function or type would touch: what is computed from it, with the columns, the least number of steps and how it takes part; what does not read it and goes with it all the same where it is dropped with CASCADE (''not read''); dimensions over it and their scopes; policies; and earlier versions of definitions that read it (until when), with owners';
 
 REVOKE ALL ON kpi.lineage, kpi.lineage_history FROM PUBLIC;
 GRANT SELECT ON kpi.lineage, kpi.lineage_history TO PUBLIC;

@@ -121,8 +121,7 @@ BEGIN ATOMIC
 			   obj_description(p.oid, 'pg_proc'), t.typrelid, p.oid
 		  FROM reached r
 		  JOIN pg_catalog.pg_proc p
-			ON p.pronamespace <> 'pg_catalog'::regnamespace		-- those hold nobody's data
-		   AND (pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0)).identity = r.object
+			ON kpi.lineage_function_name(p.oid) = r.object
 		  JOIN pg_catalog.pg_type t ON t.oid = p.prorettype
 		 WHERE r.type = 'function'
 	), field ("position", object, name, type, description) AS (

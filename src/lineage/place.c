@@ -170,6 +170,19 @@ kpi_follow_once(Place *place, void *node, AttrNumber column)
 }
 
 /*
+ * Note that an object of the catalogs is looked at for some use, a positive number;
+ * false if it was already.
+ */
+bool
+kpi_follow_object_once(Place *place, Oid class, Oid object, int use)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, class, object);
+	return first_time(place, NULL, address, -use);
+}
+
+/*
  * The place of an expression that belongs to a query further out.
  */
 Place

@@ -65,6 +65,7 @@ extern Place kpi_place_outside(const Place *place, Index levelsup);
 extern void kpi_flows_from(Place *place, Oid class, Oid object, AttrNumber column);
 extern void kpi_flows_from_relation(Place *place, Oid relid, AttrNumber attnum);
 extern bool kpi_follow_once(Place *place, void *node, AttrNumber column);
+extern bool kpi_follow_object_once(Place *place, Oid class, Oid object, int use);
 
 /* text.c */
 extern char *kpi_place_text(Level *level, Node *expr);

@@ -124,6 +124,24 @@ kpi_follow_clause(Place *place, List *clause, LineageKind kind)
 		if (place->target_column == 0)
 			here.text = kpi_place_text(place->level, (Node *) tle->expr);
 		(void) kpi_find_sources((Node *) tle->expr, &here);
+		kpi_add_sort(lfirst(lc), (Node *) tle->expr, &here);
+	}
+}
+
+/*
+ * What compares the rows of a set operation.
+ */
+static void
+add_set_comparison(Place *place, SetOperationStmt *operation)
+{
+	ListCell   *clause;
+	ListCell   *type;
+
+	forboth(clause, operation->groupClauses, type, operation->colTypes)
+	{
+		kpi_add_operator(lfirst_node(SortGroupClause, clause)->eqop, place);
+		kpi_add_operator(lfirst_node(SortGroupClause, clause)->sortop, place);
+		kpi_add_type(lfirst_oid(type), TYPE_COMPARE, place);
 	}
 }
 
@@ -163,6 +181,7 @@ follow_set_rows(Place *place, Node *node, LineageKind rows_kind)
 										 LINEAGE_GROUP : LINEAGE_FILTER);
 			for (int column = 1; column <= list_length(operation->colTypes); column++)
 				kpi_follow_set_column(&here, arms[i], column);
+			add_set_comparison(&here, operation);
 		}
 	}
 }
@@ -190,6 +209,7 @@ follow_entry_rows(Place *place, RangeTblEntry *rte, LineageKind rows_kind)
 				inside = kpi_place_for_purpose(place, LINEAGE_FILTER);
 				(void) kpi_find_sources((Node *) rte->tablesample->args, &inside);
 				(void) kpi_find_sources((Node *) rte->tablesample->repeatable, &inside);
+				(void) kpi_add_function(rte->tablesample->tsmhandler, &inside);
 			}
 			break;
 		case RTE_SUBQUERY:
@@ -312,9 +332,12 @@ kpi_follow_rows(Place *place, LineageKind rows_kind)
 	{
 		here = kpi_place_for_purpose(place, LINEAGE_ORDER);
 		foreach(lc, query->sortClause)
-			kpi_follow_set_column(&here, query->setOperations,
-								  get_sortgroupclause_tle(lfirst_node(SortGroupClause, lc),
-														  query->targetList)->resno);
+		{
+			TargetEntry *tle = get_sortgroupclause_tle(lfirst(lc), query->targetList);
+
+			kpi_follow_set_column(&here, query->setOperations, tle->resno);
+			kpi_add_sort(lfirst(lc), (Node *) tle->expr, &here);
+		}
 	}
 	if (query->havingQual != NULL)
 		follow_condition(place, query->havingQual, LINEAGE_FILTER, false);

@@ -22,12 +22,12 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "rewrite/prs2lock.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -38,6 +38,7 @@
 #include "lineage/lineage.h"
 
 PG_FUNCTION_INFO_V1(kpi_derive_lineage_rows);
+PG_FUNCTION_INFO_V1(kpi_lineage_function_name);
 
 /* Columns of kpi.derive_lineage(): an edge, or what is wrong */
 #define EDGE_COLUMNS	10
@@ -291,19 +292,64 @@ derive_lineage(ObjectAddress object)
 }
 
 /*
+ * The name of a type, qualified unless it is PostgreSQL's own, whichever way that
+ * writes it.
+ */
+static const char *
+type_name(Oid type)
+{
+	const char *name = format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY);
+	const char *prefix = "pg_catalog.";
+
+	return strncmp(name, prefix, strlen(prefix)) == 0 ? name + strlen(prefix) : name;
+}
+
+/*
+ * The name of a function with the types of its arguments.
+ */
+static char *
+function_name(Form_pg_proc form)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "%s(", quote_qualified_identifier(get_namespace_name(form->pronamespace),
+															  NameStr(form->proname)));
+	for (int i = 0; i < form->pronargs; i++)
+		appendStringInfo(&buf, "%s%s", i > 0 ? "," : "", type_name(form->proargtypes.values[i]));
+	appendStringInfoChar(&buf, ')');
+	return buf.data;
+}
+
+/*
  * The name of a relation or function, qualified and quoted as needed; its OID if it
  * is gone.
  */
 char *
 kpi_lineage_object_name(ObjectAddress object)
 {
+	HeapTuple	tuple;
 	char	   *name;
 
 	if (object.classId == RelationRelationId)
 		return kpi_relation_name(object.objectId);
-	name = format_procedure_extended(object.objectId,
-									 FORMAT_PROC_FORCE_QUALIFY | FORMAT_PROC_INVALID_AS_NULL);
-	return name != NULL ? name : psprintf("%u", object.objectId);
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(object.objectId));
+	if (!HeapTupleIsValid(tuple))
+		return psprintf("%u", object.objectId);
+	name = function_name((Form_pg_proc) GETSTRUCT(tuple));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/*
+ * kpi.lineage_function_name(function)
+ */
+Datum
+kpi_lineage_function_name(PG_FUNCTION_ARGS)
+{
+	ObjectAddress object = {ProcedureRelationId, PG_GETARG_OID(0), 0};
+
+	PG_RETURN_TEXT_P(cstring_to_text(kpi_lineage_object_name(object)));
 }
 
 /*
