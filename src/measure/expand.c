@@ -273,7 +273,6 @@ check_governed(Aggref *agg, Carrier carrier, CarrierArgument *arg,
 	if (arg->scaled != NULL && (carrier == CARRIER_COUNT || !kpi_sums_up(definition->expr)))
 		report_misuse(origin, agg);
 	check_path_filters(origin);
-	kpi_check_fan_out(origin);
 }
 
 /*
@@ -568,6 +567,7 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 	Origin		origin = {0};
 	MetricDefinition *definition;
 	BindContext bind;
+	Node	   *asked;
 	Node	   *value;
 
 	if (carrier != CARRIER_NONE)
@@ -594,11 +594,14 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 	arg.condition = kpi_rewrite_condition(rewrite, level, arg.condition);
 	check_governed(agg, carrier, &arg, &origin, definition);
 
+	asked = asked_expression(agg, &origin, definition);
+	kpi_check_fan_out(&origin, asked);
+
 	bind.rewrite = rewrite;
 	bind.view = origin.view->query;
 	bind.rti = bind_metric(rewrite, bind.view, origin.tle, definition);
 	bind.origin = &origin;
-	value = bind_mutator(asked_expression(agg, &origin, definition), &bind);
+	value = bind_mutator(asked, &bind);
 
 	if (may_be_absent(&origin))
 	{

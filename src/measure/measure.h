@@ -104,7 +104,7 @@ extern Query *kpi_entry_query(QueryLevel *level, RangeTblEntry *rte,
 							  QueryLevel **parent);
 
 /* fanout.c */
-extern void kpi_check_fan_out(Origin *origin);
+extern void kpi_check_fan_out(Origin *origin, Node *expr);
 
 /* expand.c */
 extern void kpi_check_filter(QueryLevel *level, Aggref *agg);
