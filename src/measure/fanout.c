@@ -576,7 +576,8 @@ query_has_unique_key(QueryLevel *level, int rti, List *bound)
 		return false;
 	if (is_single_row(query) || is_distinct_by_clause(query, bound))
 		return true;
-	if (kpi_cuts_rows(query) && has_lazy_series_walker((Node *) query, NULL))
+	if (kpi_limits_effect(level->rewrite, query) != LIMIT_NONE &&
+		has_lazy_series_walker((Node *) query, NULL))
 		return false;
 	if (query->setOperations != NULL)
 		return kpi_literal_rows_are_distinct(level, rti, bound);
@@ -641,6 +642,8 @@ function_has_unique_key(RangeTblEntry *rte, List *bound)
 static Bitmapset *
 lateral_references(RangeTblEntry *rte)
 {
+	if (!rte->lateral)
+		return NULL;
 	switch (rte->rtekind)
 	{
 		case RTE_SUBQUERY:
@@ -941,6 +944,7 @@ find_determined(Proof *proof)
 		int			rti = -1;
 
 		progress = false;
+		open = bms_del_member(open, proof->fixed);
 		while ((rti = bms_next_member(open, rti)) >= 0)
 			progress |= try_entry(proof, rti);
 	} while (progress);
