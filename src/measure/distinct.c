@@ -24,6 +24,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "parser/parsetree.h"
+#include "pgtime.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -680,6 +681,28 @@ one_way_step(FuncExpr *call)
 		(interval->month <= 0 && interval->day <= 0 && interval->time <= 0))
 		return interval;
 	return NULL;
+}
+
+/*
+ * Did the session's time zone ever leave out a day, as some did to come to the other
+ * side of the date line?  Then two dates begin at one instant.
+ */
+bool
+kpi_zone_skips_day(void)
+{
+	pg_time_t	at = -400 * 366 * (pg_time_t) SECS_PER_DAY; /* before there were zones */
+	pg_time_t	last = 200 * 366 * (pg_time_t) SECS_PER_DAY;
+	long		before;
+	long		after;
+	int			is_dst;
+
+	while (at < last &&
+		   pg_next_dst_boundary(&at, &before, &is_dst, &at, &after, &is_dst, session_timezone) == 1)
+	{
+		if (after - before >= SECS_PER_DAY)
+			return true;
+	}
+	return false;
 }
 
 /*

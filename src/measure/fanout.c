@@ -137,14 +137,17 @@ is_determined(Proof *proof, Node *expr, Equation *equation, Holding holds)
 }
 
 /*
- * May equal values of the other side be equal to several of this one?  A timestamp or a
- * date is equal to a timestamptz in the session's time zone, where clocks are put
- * forward two are to one.
+ * May values of one side of an equality be equal to one of the other?  A timestamp is
+ * equal to a timestamptz in the session's time zone, where clocks are put forward two to
+ * one; of dates that is true where a whole day was left out.
  */
 static bool
 is_ambiguous(Oid opno, Oid type, Oid other_type)
 {
-	return type != other_type && type != TIMESTAMPTZOID && op_volatile(opno) != PROVOLATILE_IMMUTABLE;
+	if (type == other_type || type == TIMESTAMPTZOID ||
+		op_volatile(opno) == PROVOLATILE_IMMUTABLE)
+		return false;
+	return type != DATEOID || kpi_zone_skips_day();
 }
 
 /* Search of an expression for the column of an entry that it is computed from */

@@ -71,6 +71,7 @@ extern bool kpi_is_plain_column(BoundColumn *bound, Node *source, Oid *opno, Oid
 extern Node *kpi_put_in_place(Node *expr, Node *from, Node *to);
 extern bool kpi_tells_own_values(BoundColumn *bound, Node *source);
 extern bool kpi_collation_tells(Oid collation, Oid other);
+extern bool kpi_zone_skips_day(void);
 extern bool kpi_call_is_distinct(FuncExpr *call, Node *source, BoundColumn *bound);
 extern bool kpi_values_are_distinct(RangeTblEntry *rte, int rti, List *bound);
 extern bool kpi_literal_rows_are_distinct(QueryLevel *level, int rti, List *bound);
