@@ -122,9 +122,6 @@ extern void kpi_rewrite_statement(Query *query, Rewrite *rewrite);
 /* consume.c */
 extern void kpi_check_chosen_rows(Rewrite *rewrite, Query *query);
 
-/* explain_join.c */
-extern void kpi_relist_joins(Query *query);
-
 /* inline.c */
 extern void kpi_inline_functions(Rewrite *rewrite, Query *query);
 
