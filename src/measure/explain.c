@@ -214,8 +214,8 @@ list_measured_walker(Node *node, List **measured)
 }
 
 /*
- * Does a view read as whoever asks?  In a view of another owner that would be
- * that owner, and where the view is written by its name, the reader.
+ * Does a view read as whoever asks?  Then the row security in it is that of the
+ * reader, which is written out.
  */
 static bool
 is_invoker_view(Oid relid)

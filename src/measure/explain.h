@@ -10,6 +10,7 @@
 #include "nodes/parsenodes.h"
 
 /* explain_join.c */
+extern void kpi_write_on(Query *query, JoinExpr *join);
 extern bool kpi_relist_joins(Query *query);
 
 /* explain_security.c */

@@ -58,6 +58,20 @@ find_other_operator_walker(Node *node, void *context)
 }
 
 /*
+ * Let a join be written with ON; whatever names its merged columns will name those of a
+ * side.
+ */
+void
+kpi_write_on(Query *query, JoinExpr *join)
+{
+	RangeTblEntry *rte = rt_fetch(join->rtindex, query->rtable);
+
+	join->usingClause = NIL;
+	join->join_using_alias = rte->join_using_alias = NULL;
+	rte->joinmergedcols = 0;
+}
+
+/*
  * Append the columns of a side that USING did not merge, and their positions.
  */
 static void
@@ -109,13 +123,9 @@ relist_join(Query *query, Node *node)
 		SideColumns left = relist_join(query, join->larg);
 		SideColumns right = relist_join(query, join->rarg);
 
-		/* USING cannot say which operator it takes, ON can */
+		/* USING cannot say which operator it takes */
 		if (find_other_operator_walker(join->quals, NULL))
-		{
-			join->usingClause = NIL;
-			join->join_using_alias = rte->join_using_alias = NULL;
-			rte->joinmergedcols = 0;
-		}
+			kpi_write_on(query, join);
 		rte->joinleftcols = NIL;
 		rte->joinrightcols = NIL;
 		foreach(lc, join->usingClause)

@@ -4,8 +4,9 @@
  *
  * The rewriter hangs the conditions of row security on the entries that they
  * hold for, of which the deparser knows nothing.  What runs has them, so the text
- * has them: in WHERE, or, where an outer join could make that another thing, in a
- * subquery that stands for the relation.
+ * has them: in WHERE; where an outer join makes that another thing, in its ON; and
+ * where that is another thing, too, as in a full join, in a subquery that stands for
+ * the relation.
  *
  * src/measure/explain_security.c
  */
@@ -13,6 +14,7 @@
 
 #include "access/sysattr.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -23,7 +25,6 @@
 
 #include "catalog/catalog.h"
 #include "measure/explain.h"
-#include "measure/measure.h"
 
 /*
  * The conditions of row security of an entry, AND-ed.  The policy that lets
@@ -46,7 +47,61 @@ security_condition(RangeTblEntry *rte)
 	return condition;
 }
 
-/* System columns of an entry, on their way into its subquery */
+/* Where a condition on one entry of FROM can be */
+typedef enum Place
+{
+	PLACE_ELSEWHERE,			/* the entry is not here */
+	PLACE_ABOVE,				/* above what was looked at */
+	PLACE_FOUND,				/* it has been put there */
+	PLACE_NOWHERE
+} Place;
+
+/*
+ * Put a condition on an entry where it filters no rows but that entry's.
+ */
+static Place
+place_condition(Query *query, Node *node, int varno, Node *condition)
+{
+	JoinExpr   *join = (JoinExpr *) node;
+	JoinType	nullable = JOIN_RIGHT;
+	Place		place = PLACE_ELSEWHERE;
+
+	check_stack_depth();
+
+	if (IsA(node, RangeTblRef))
+		return ((RangeTblRef *) node)->rtindex == varno ? PLACE_ABOVE : PLACE_ELSEWHERE;
+	if (IsA(node, FromExpr))
+	{
+		FromExpr   *from = (FromExpr *) node;
+		ListCell   *lc;
+
+		foreach(lc, from->fromlist)
+		{
+			if (place == PLACE_ELSEWHERE)
+				place = place_condition(query, lfirst(lc), varno, condition);
+		}
+		if (place != PLACE_ABOVE)
+			return place;
+		from->quals = make_and_qual(from->quals, condition);
+		return PLACE_FOUND;
+	}
+
+	place = place_condition(query, join->larg, varno, condition);
+	if (place == PLACE_ELSEWHERE)
+	{
+		place = place_condition(query, join->rarg, varno, condition);
+		nullable = JOIN_LEFT;
+	}
+	if (place == PLACE_ABOVE && join->jointype == JOIN_FULL)
+		return PLACE_NOWHERE;
+	if (place != PLACE_ABOVE || join->jointype != nullable)
+		return place;
+	kpi_write_on(query, join);
+	join->quals = make_and_qual(join->quals, condition);
+	return PLACE_FOUND;
+}
+
+/* System columns and whole rows of an entry, on their way into its subquery */
 typedef struct SystemColumns
 {
 	int			varno;
@@ -56,13 +111,14 @@ typedef struct SystemColumns
 } SystemColumns;
 
 /*
- * The output column of a subquery that shows a system column of its relation.
+ * The output column of a subquery that shows a system column of its relation, or the
+ * whole row.
  */
 static AttrNumber
 system_column(SystemColumns *context, Var *var)
 {
 	RangeTblEntry *rte = linitial_node(RangeTblEntry, context->inner->rtable);
-	char	   *name = get_rte_attribute_name(rte, var->varattno);
+	char	   *name = var->varattno == 0 ? "row" : get_rte_attribute_name(rte, var->varattno);
 	AttrNumber	resno = list_length(context->inner->targetList) + 1;
 	Var		   *column;
 	ListCell   *lc;
@@ -82,7 +138,7 @@ system_column(SystemColumns *context, Var *var)
 }
 
 /*
- * Walker that lets references to system columns be to the subquery's.
+ * Walker that lets references to system columns and whole rows be to the subquery's.
  */
 static bool
 system_columns_walker(Node *node, SystemColumns *context)
@@ -94,7 +150,7 @@ system_columns_walker(Node *node, SystemColumns *context)
 		Var		   *var = (Var *) node;
 
 		if (var->varno == context->varno && var->varlevelsup == context->depth &&
-			var->varattno < 0)
+			var->varattno <= 0)
 			var->varattno = var->varattnosyn = system_column(context, var);
 		return false;
 	}
@@ -175,12 +231,10 @@ kpi_show_security_quals(Query *query)
 		if (condition == NULL ||
 			(query->commandType == CMD_MERGE && i == query->resultRelation))
 			continue;
-		if (kpi_is_nullable(query, i) || query->commandType == CMD_MERGE)
+		if (query->commandType == CMD_MERGE)
 			write_as_subquery(query, i, condition);
-		else
-		{
-			query->jointree->quals = make_and_qual(query->jointree->quals, condition);
-			rte->securityQuals = NIL;
-		}
+		else if (place_condition(query, (Node *) query->jointree, i, condition) == PLACE_NOWHERE)
+			write_as_subquery(query, i, condition);
+		rte->securityQuals = NIL;
 	}
 }

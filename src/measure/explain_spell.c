@@ -12,12 +12,14 @@
  */
 #include "postgres.h"
 
+#include "access/stratnum.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
@@ -235,20 +237,16 @@ spell_named_row(RowExpr *row)
 }
 
 /*
- * A comparison of two values by an operator, for the operators that SQL has words for
- * that do not name one.
+ * A comparison of two values by an operator
  */
-static Expr *
-compare(OpExpr *op, Node *left, Node *right)
+static Node *
+make_comparison(Oid opno, Oid collation, Node *left, Node *right)
 {
-	OpExpr	   *result = copyObject(op);
+	Expr	   *result = make_opclause(opno, BOOLOID, false, (Expr *) copyObject(left),
+									   (Expr *) copyObject(right), InvalidOid, collation);
 
-	NodeSetTag(result, T_OpExpr);
-	result->opresulttype = BOOLOID;
-	result->opcollid = InvalidOid;
-	result->opretset = false;
-	result->args = list_make2(copyObject(left), copyObject(right));
-	return (Expr *) result;
+	set_opfuncid((OpExpr *) result);
+	return (Node *) result;
 }
 
 /*
@@ -308,12 +306,12 @@ spell_comparison(OpExpr *op)
 	if (IsA(op, NullIfExpr))
 	{
 		expr = make_case(op->opresulttype, op->opcollid, (Expr *) copyObject(left));
-		add_when(expr, compare(op, left, right),
+		add_when(expr, (Expr *) make_comparison(op->opno, op->inputcollid, left, right),
 				 (Expr *) makeNullConst(op->opresulttype, -1, op->opcollid));
 		return (Node *) expr;
 	}
 	expr = make_case(BOOLOID, InvalidOid,
-					 makeBoolExpr(NOT_EXPR, list_make1(compare(op, left, right)), -1));
+					 makeBoolExpr(NOT_EXPR, list_make1((Expr *) make_comparison(op->opno, op->inputcollid, left, right)), -1));
 	add_when(expr, make_null_test(left, IS_NULL), make_null_test(right, IS_NOT_NULL));
 	add_when(expr, make_null_test(right, IS_NULL), (Expr *) makeBoolConst(true, false));
 	return (Node *) expr;
@@ -360,6 +358,153 @@ spell_case(CaseExpr *expr)
 		when->expr = (Expr *) replace_case_value((Node *) when->expr, (Node *) expr->arg);
 	}
 	expr->arg = NULL;
+}
+
+/*
+ * A comparison of rows, column by column: (a, b) < (c, d) is a < c OR a = c AND b < d.
+ * It is unknown where the columns that decide it are, as that is.
+ */
+static Node *
+spell_row_comparison(RowCompareExpr *row)
+{
+	Node	   *result = NULL;
+
+	for (int i = list_length(row->opnos) - 1; i >= 0; i--)
+	{
+		Node	   *left = list_nth(row->largs, i);
+		Node	   *right = list_nth(row->rargs, i);
+		Oid			family = list_nth_oid(row->opfamilies, i);
+		Oid			collation = list_nth_oid(row->inputcollids, i);
+		Oid			opno = list_nth_oid(row->opnos, i);
+		Oid			lefttype;
+		Oid			righttype;
+		int			strategy;
+		Node	   *same;
+
+		if (result == NULL)
+		{
+			result = make_comparison(opno, collation, left, right);
+			continue;
+		}
+		get_op_opfamily_properties(opno, family, false, &strategy, &lefttype, &righttype);
+		same = make_comparison(get_opfamily_member(family, lefttype, righttype,
+												   BTEqualStrategyNumber),
+							   collation, left, right);
+		if (strategy == BTLessEqualStrategyNumber || strategy == BTGreaterEqualStrategyNumber)
+			opno = get_opfamily_member(family, lefttype, righttype,
+									   strategy == BTLessEqualStrategyNumber ?
+									   BTLessStrategyNumber : BTGreaterStrategyNumber);
+		result = (Node *)
+			makeBoolExpr(OR_EXPR,
+						 list_make2(make_comparison(opno, collation, left, right),
+									makeBoolExpr(AND_EXPR, list_make2(same, result), -1)),
+						 -1);
+	}
+	return result;
+}
+
+/*
+ * Walker that collects the operators of a comparison of rows.
+ */
+static bool
+collect_operators_walker(Node *node, List **opnos)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, OpExpr))
+		*opnos = lappend_oid(*opnos, ((OpExpr *) node)->opno);
+	if (IsA(node, RowCompareExpr))
+		*opnos = list_concat(*opnos, ((RowCompareExpr *) node)->opnos);
+	return expression_tree_walker(node, collect_operators_walker, opnos);
+}
+
+/*
+ * Are there several operators, and one that its name alone does not mean?
+ */
+static bool
+needs_spelling(Node *comparison)
+{
+	List	   *opnos = NIL;
+	ListCell   *lc;
+
+	(void) collect_operators_walker(comparison, &opnos);
+	if (list_length(opnos) < 2)
+		return false;
+	foreach(lc, opnos)
+	{
+		if (!kpi_is_plain_operator(lfirst_oid(lc)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Mutator that puts columns of a subquery where those of a comparison's subquery stand.
+ */
+static Node *
+replace_sublink_params(Node *node, void *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_SUBLINK)
+	{
+		Param	   *param = (Param *) node;
+
+		return (Node *) makeVar(1, param->paramid, param->paramtype, param->paramtypmod,
+								param->paramcollid, 0);
+	}
+	return expression_tree_mutator(node, replace_sublink_params, context);
+}
+
+/*
+ * (a, b) IN (SELECT c, d ...), ANY and ALL by operators of which not all can be named:
+ * true = ANY (SELECT a = s.c AND b = s.d FROM (SELECT c, d ...) AS s).  Where the
+ * subquery gives one row, that is (SELECT a = s.c AND b = s.d FROM ...).
+ */
+static void
+spell_sublink(SubLink *sublink)
+{
+	Query	   *subselect = (Query *) sublink->subselect;
+	RangeTblEntry *rte;
+	Node	   *comparison = sublink->testexpr;
+	Param	   *param;
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	if (comparison == NULL || !needs_spelling(comparison))
+		return;
+
+	foreach(lc, subselect->targetList)
+	{
+		if (!lfirst_node(TargetEntry, lc)->resjunk)
+			names = lappend(names, makeString(psprintf("column%d", list_length(names) + 1)));
+	}
+	IncrementVarSublevelsUp((Node *) subselect, 1, 1);
+	IncrementVarSublevelsUp(comparison, 1, 0);
+	rte = makeNode(RangeTblEntry);
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = subselect;
+	rte->alias = makeAlias("s", names);
+	rte->eref = copyObject(rte->alias);
+	rte->inFromCl = true;
+	comparison = replace_sublink_params(comparison, NULL);
+	sublink->subselect = (Node *)
+		make_select(list_make1(makeTargetEntry((Expr *) comparison, 1, "compared", false)), rte);
+
+	if (sublink->subLinkType == ROWCOMPARE_SUBLINK)
+	{
+		sublink->subLinkType = EXPR_SUBLINK;
+		sublink->testexpr = NULL;
+		return;
+	}
+	param = makeNode(Param);
+	param->paramkind = PARAM_SUBLINK;
+	param->paramid = 1;
+	param->paramtype = BOOLOID;
+	param->paramtypmod = -1;
+	param->location = -1;
+	sublink->testexpr = make_comparison(BooleanEqualOperator, InvalidOid,
+										makeBoolConst(true, false), (Node *) param);
 }
 
 /* Search for a column of a query around */
@@ -478,6 +623,10 @@ spell_expression(SpellLevel *level, Node *node)
 		case T_CaseExpr:
 			spell_case((CaseExpr *) node);
 			break;
+		case T_RowCompareExpr:
+			if (needs_spelling(node))
+				return spell_row_comparison((RowCompareExpr *) node);
+			break;
 		case T_Aggref:
 			spell_aggregate(level, (Aggref *) node);
 			break;
@@ -531,6 +680,146 @@ spell_entry_names(RangeTblEntry *rte)
 }
 
 /*
+ * Two grouping keys that are the same expression are two keys of grouping sets, and
+ * one where they are written: let the later one be another expression of that value.
+ */
+static void
+spell_grouping_keys(Query *query)
+{
+	ListCell   *lc;
+
+	if (query->groupingSets == NIL)
+		return;
+	foreach(lc, query->groupClause)
+	{
+		TargetEntry *key = get_sortgroupclause_tle(lfirst(lc), query->targetList);
+
+		for (int i = 0; i < foreach_current_index(lc); i++)
+		{
+			TargetEntry *other = get_sortgroupclause_tle(list_nth(query->groupClause, i),
+														 query->targetList);
+			CoalesceExpr *expr;
+
+			if (!equal(key->expr, other->expr))
+				continue;
+			expr = makeNode(CoalesceExpr);
+			expr->coalescetype = exprType((Node *) key->expr);
+			expr->coalescecollid = exprCollation((Node *) key->expr);
+			expr->args = list_make1(key->expr);
+			expr->location = -1;
+			key->expr = (Expr *) expr;
+			i = -1;				/* it may be another key's now */
+		}
+	}
+}
+
+/*
+ * Does an INSERT store the columns of its query, or of its VALUES, as they are?
+ */
+static bool
+inserts_as_is(Query *query, int rti)
+{
+	ListCell   *lc;
+
+	if (list_length(query->targetList) !=
+		list_length(rt_fetch(rti, query->rtable)->eref->colnames))
+		return false;
+	foreach(lc, query->targetList)
+	{
+		Var		   *var = (Var *) strip_implicit_coercions((Node *) lfirst_node(TargetEntry, lc)->expr);
+
+		if (!IsA(var, Var) || var->varno != rti || var->varattno != foreach_current_index(lc) + 1)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The rewriter sorts the columns of an INSERT and adds defaults, which the deparser
+ * does not expect beside a query: let a query around that one give them.
+ */
+static void
+spell_inserted(Query *query, int rti)
+{
+	RangeTblEntry *source = copyObject(rt_fetch(rti, query->rtable));
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	List	   *columns = copyObject(query->targetList);
+	ListCell   *lc;
+
+	if (source->rtekind == RTE_SUBQUERY)
+		IncrementVarSublevelsUp((Node *) source->subquery, 1, 1);
+	else
+		IncrementVarSublevelsUp((Node *) source->values_lists, 1, 0);
+	source->inFromCl = true;
+	if (source->alias == NULL)
+		source->alias = makeAlias("s", NIL);
+	ChangeVarNodes((Node *) columns, rti, 1, 0);
+
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = make_select(columns, source);
+	rte->eref = makeAlias("*SELECT*", NIL);
+	foreach(lc, columns)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		TargetEntry *target = list_nth_node(TargetEntry, query->targetList,
+											foreach_current_index(lc));
+		Node	   *expr = (Node *) tle->expr;
+
+		tle->resno = foreach_current_index(lc) + 1;
+		rte->eref->colnames = lappend(rte->eref->colnames, makeString(tle->resname));
+		target->expr = (Expr *) makeVar(rti, tle->resno, exprType(expr), exprTypmod(expr),
+										exprCollation(expr), 0);
+	}
+	lfirst(list_nth_cell(query->rtable, rti - 1)) = rte;
+}
+
+/*
+ * What the rewriter did to a statement that changes a relation: the relation, which it
+ * took from a view's FROM, is not read once more, and identity columns that it gave a
+ * value may have one.
+ */
+static void
+spell_changes(Query *query)
+{
+	ListCell   *lc;
+
+	if (query->resultRelation == 0)
+		return;
+	rt_fetch(query->resultRelation, query->rtable)->inFromCl = false;
+	if (query->commandType != CMD_INSERT)
+		return;
+	foreach(lc, query->targetList)
+	{
+		if (IsA(lfirst_node(TargetEntry, lc)->expr, NextValueExpr))
+			query->override = OVERRIDING_SYSTEM_VALUE;
+	}
+	if (query->jointree->fromlist != NIL)
+	{
+		int			rti = linitial_node(RangeTblRef, query->jointree->fromlist)->rtindex;
+
+		if (!inserts_as_is(query, rti))
+			spell_inserted(query, rti);
+	}
+}
+
+/*
+ * The rewriter wrote SEARCH and CYCLE of a recursive CTE out.  By breadth it made rows
+ * whose fields SQL cannot name in the recursion.
+ */
+static void
+spell_recursion(CommonTableExpr *cte)
+{
+	if (cte->search_clause != NULL && cte->search_clause->search_breadth_first)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("explain_measure() cannot explain SEARCH BREADTH FIRST of query \"%s\"",
+						cte->ctename),
+				 errhint("Count the depth in a column, and order by it.")));
+	cte->search_clause = NULL;
+	cte->cycle_clause = NULL;
+}
+
+/*
  * Mutator of kpi_spell_out().
  */
 static Node *
@@ -544,15 +833,18 @@ spell_mutator(Node *node, SpellLevel *level)
 		SpellLevel	inner = {query, level};
 		ListCell   *lc;
 
+		foreach(lc, query->cteList)
+			spell_recursion(lfirst(lc));
 		query = query_tree_mutator(query, spell_mutator, &inner, QTW_DONT_COPY_QUERY);
 
-		/* what is changed is named once, be it the relation behind a view */
-		if (query->resultRelation > 0)
-			rt_fetch(query->resultRelation, query->rtable)->inFromCl = false;
+		spell_grouping_keys(query);
+		spell_changes(query);
 		foreach(lc, query->rtable)
 			spell_entry_names(lfirst(lc));
 		return (Node *) query;
 	}
+	if (IsA(node, SubLink))
+		spell_sublink((SubLink *) node);
 	return spell_expression(level, expression_tree_mutator(node, spell_mutator, level));
 }
 
