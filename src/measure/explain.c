@@ -2,37 +2,116 @@
  * explain.c
  *		The SQL that a query with measures becomes.
  *
- * The query is parsed, rewritten and treated as the planner hook treats it, and
- * the resulting tree is deparsed.  Views without measures keep their names; a
- * metric view that does nothing but name
- * columns of its source is written as the source itself where that is possible,
- * so that the text reads as an expert would have written it.
+ * The query is parsed, rewritten and treated exactly as the planner hook treats
+ * it; only then is the resulting tree made such that SQL can say it, and
+ * deparsed.  Views without measures get their names back; a metric view that
+ * does nothing but name columns of its source is written as the source itself
+ * where that is possible, so that the text reads as an expert would have written
+ * it.  All names are written for an empty search path: the text means the same
+ * in every session.
  *
  * src/measure/explain.c
  */
 #include "postgres.h"
 
+#include "access/table.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/analyze.h"
+#include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
-#include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/ruleutils.h"
 
 #include "catalog/behalf.h"
-#include "catalog/catalog.h"
 #include "compat.h"
-#include "errors.h"
+#include "measure/explain.h"
 #include "measure/measure.h"
 #include "metric/definition.h"
 #include "metric/metric.h"
 
 PG_FUNCTION_INFO_V1(kpi_explain_measure);
+
+/*
+ * Are all columns that a query shows columns of what it reads, and each another?
+ */
+static bool
+shows_plain_columns(Query *query)
+{
+	Bitmapset  *seen = NULL;
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		Var		   *var = (Var *) lfirst_node(TargetEntry, lc)->expr;
+
+		if (!IsA(var, Var) || var->varattno <= 0 || bms_is_member(var->varattno, seen))
+			return false;
+		seen = bms_add_member(seen, var->varattno);
+	}
+	return true;
+}
+
+/* Search for what of a subquery entry cannot be read from its relation */
+typedef struct EntrySearch
+{
+	int			varno;
+	Query	   *inner;
+	bool		grouped;		/* is the query that has the entry grouped? */
+	Index		depth;			/* subqueries entered */
+} EntrySearch;
+
+/*
+ * Walker that finds a whole row of an entry that has no row type of its own, whose
+ * names only the entry has; and an expression that a subquery reads, which is no
+ * grouping key any more when it is written there.
+ */
+static bool
+find_unreadable_walker(Node *node, EntrySearch *search)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+
+		if (var->varno != search->varno || var->varlevelsup != search->depth)
+			return false;
+		if (var->varattno == 0)
+			return var->vartype == RECORDOID;
+		return search->grouped && search->depth > 0 &&
+			!IsA(get_tle_by_resno(search->inner->targetList, var->varattno)->expr, Var);
+	}
+	if (IsA(node, Query))
+	{
+		bool		found;
+
+		search->depth++;
+		found = query_tree_walker((Query *) node, find_unreadable_walker, search, 0);
+		search->depth--;
+		return found;
+	}
+	return expression_tree_walker(node, find_unreadable_walker, search);
+}
+
+/*
+ * Walker that finds columns of queries around one.
+ */
+static bool
+find_upper_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varlevelsup > 0;
+	return expression_tree_walker(node, find_upper_walker, context);
+}
 
 /*
  * The entry that a query names columns of, perhaps of some rows, if that is all
@@ -42,6 +121,7 @@ static int
 renamed_entry(Query *query)
 {
 	int			rti = kpi_single_from_entry(query);
+	RangeTblEntry *rte;
 
 	if (rti == 0 || query->commandType != CMD_SELECT ||
 		kpi_is_aggregated(query) ||
@@ -49,8 +129,38 @@ renamed_entry(Query *query)
 		query->limitCount != NULL || query->limitOffset != NULL ||
 		query->setOperations != NULL || query->cteList != NIL ||
 		query->rowMarks != NIL || query->hasWindowFuncs ||
-		query->hasTargetSRFs || query->hasSubLinks ||
-		rt_fetch(rti, query->rtable)->rtekind != RTE_RELATION)
+		query->hasTargetSRFs || query->hasSubLinks)
+		return 0;
+	rte = rt_fetch(rti, query->rtable);
+	if (rte->rtekind != RTE_RELATION || rte->tablesample != NULL)
+		return 0;
+	return rti;
+}
+
+/*
+ * The relation that a subquery entry can be written as, by its entry in the
+ * subquery; or 0.  What is computed there must mean the same where it is read: it
+ * is computed each time that it is read, grouping sets make NULL of whole keys
+ * and not of what keys are computed from, and an aggregate belongs to the query
+ * whose columns it reads.
+ */
+static int
+relation_behind(Query *query, int varno)
+{
+	RangeTblEntry *rte = rt_fetch(varno, query->rtable);
+	Query	   *inner = rte->subquery;
+	EntrySearch search = {varno, inner, kpi_is_aggregated(query), 0};
+	int			rti;
+
+	if (rte->rtekind != RTE_SUBQUERY)
+		return 0;
+	rti = renamed_entry(inner);
+	if (rti == 0 ||
+		contain_volatile_functions((Node *) inner->targetList) ||
+		contain_volatile_functions(inner->jointree->quals) ||
+		find_upper_walker((Node *) inner->targetList, NULL) ||
+		(query->groupingSets != NIL && !shows_plain_columns(inner)) ||
+		query_tree_walker(query, find_unreadable_walker, &search, 0))
 		return 0;
 	return rti;
 }
@@ -72,6 +182,7 @@ write_as_relation(Query *query, int varno, int inner_rti)
 	relation->inFromCl = true;
 	ChangeVarNodes((Node *) columns, inner_rti, varno, 0);
 	ChangeVarNodes(quals, inner_rti, varno, 0);
+	IncrementVarSublevelsUp(quals, -1, 1);
 	*query = *(Query *) ReplaceVarsFromTargetList((Node *) query, varno, 0, rte, columns,
 												  REPLACEVARS_REPORT_ERROR, 0, NULL);
 	lfirst(list_nth_cell(query->rtable, varno - 1)) = relation;
@@ -79,10 +190,10 @@ write_as_relation(Query *query, int varno, int inner_rti)
 }
 
 /*
- * Walker that writes the views that have no measures by their names again.
+ * Walker that lists the views that have measures in them.
  */
 static bool
-collapse_walker(Node *node, void *context)
+list_measured_walker(Node *node, List **measured)
 {
 	if (node == NULL)
 		return false;
@@ -92,48 +203,59 @@ collapse_walker(Node *node, void *context)
 		Oid			relid = kpi_compat_rte_relation(rte);
 
 		if (rte->rtekind == RTE_SUBQUERY && OidIsValid(relid) &&
-			!kpi_has_measures(rte->subquery))
+			!list_member_oid(*measured, relid) && kpi_has_measures(rte->subquery))
+			*measured = lappend_oid(*measured, relid);
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, list_measured_walker, measured,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, list_measured_walker, measured);
+}
+
+/*
+ * Does a view read as whoever asks?  Then the row security in it is that of the
+ * reader, which is written out.
+ */
+static bool
+is_invoker_view(Oid relid)
+{
+	Relation	relation = table_open(relid, NoLock);
+	bool		result = RelationHasSecurityInvoker(relation);
+
+	table_close(relation, NoLock);
+	return result;
+}
+
+/*
+ * Walker that writes the views that had no measures by their names again.
+ */
+static bool
+collapse_walker(Node *node, List *measured)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+		Oid			relid = kpi_compat_rte_relation(rte);
+
+		if (rte->rtekind == RTE_SUBQUERY && OidIsValid(relid) &&
+			!list_member_oid(measured, relid) && !is_invoker_view(relid))
 		{
 			rte->rtekind = RTE_RELATION;
 			rte->relid = relid;
 			rte->relkind = RELKIND_VIEW;
 			rte->subquery = NULL;
 			rte->security_barrier = false;
+			rte->inh = rte->inFromCl = true;
 		}
 		return false;
 	}
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, collapse_walker, context,
+		return query_tree_walker((Query *) node, collapse_walker, measured,
 								 QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, collapse_walker, context);
-}
-
-/*
- * Write the conditions of row security as what they are, conditions of WHERE.
- * Where an outer join could make that another thing, they are left out: whoever
- * runs the text meets row security again.
- */
-static void
-show_security_quals(Query *query)
-{
-	for (int i = 1; i <= list_length(query->rtable); i++)
-	{
-		RangeTblEntry *rte = rt_fetch(i, query->rtable);
-		ListCell   *lc;
-
-		if (rte->rtekind != RTE_RELATION || kpi_is_nullable(query, i))
-			continue;
-		foreach(lc, rte->securityQuals)
-		{
-			Node	   *qual = lfirst(lc);
-
-			/* the policy that lets through what scopes leave says nothing */
-			if (!IsA(qual, FuncExpr) || ((FuncExpr *) qual)->args != NIL ||
-				get_func_namespace(((FuncExpr *) qual)->funcid) != kpi_require_objects()->namespace)
-				query->jointree->quals = make_and_qual(query->jointree->quals, qual);
-		}
-		rte->securityQuals = NIL;
-	}
+	return expression_tree_walker(node, collapse_walker, measured);
 }
 
 /*
@@ -164,29 +286,22 @@ simplify_walker(Node *node, void *context)
 	if (IsA(node, Query))
 	{
 		Query	   *query = (Query *) node;
-		ListCell   *lc;
-		bool		has_join = false;
 
 		if (query_tree_walker(query, simplify_walker, context, 0))
 			return true;
-		show_security_quals(query);
-		kpi_relist_joins(query);
+		kpi_show_security_quals(query);
 
 		/* a join's own columns must stay plain columns */
-		foreach(lc, query->rtable)
-			has_join |= lfirst_node(RangeTblEntry, lc)->rtekind == RTE_JOIN;
-		if (has_join || query->commandType != CMD_SELECT)
-			return false;
-		for (int i = 1; i <= list_length(query->rtable); i++)
+		if (!kpi_relist_joins(query) && query->commandType == CMD_SELECT &&
+			query->setOperations == NULL)
 		{
-			RangeTblEntry *rte = rt_fetch(i, query->rtable);
-			int			inner_rti;
+			for (int i = 1; i <= list_length(query->rtable); i++)
+			{
+				int			inner_rti = relation_behind(query, i);
 
-			if (rte->rtekind != RTE_SUBQUERY)
-				continue;
-			inner_rti = renamed_entry(rte->subquery);
-			if (inner_rti > 0)
-				write_as_relation(query, i, inner_rti);
+				if (inner_rti > 0)
+					write_as_relation(query, i, inner_rti);
+			}
 		}
 		return false;
 	}
@@ -212,18 +327,18 @@ write_query(void *arg)
 }
 
 /*
- * kpi.explain_measure(query) returns text
+ * Parse and rewrite the one statement in a text.  Types of parameters are what
+ * PREPARE would find.
  */
-Datum
-kpi_explain_measure(PG_FUNCTION_ARGS)
+static Query *
+parse_statement(char *sql)
 {
-	char	   *sql = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	ErrorContextCallback callback;
-	QueryText text = {NULL, NULL};
+	Oid		   *types = NULL;
+	int			ntypes = 0;
 	List	   *parsed;
 	List	   *queries;
 	Query	   *query;
-	Rewrite		rewrite = {0};
 
 	kpi_push_query(&callback, sql);
 	parsed = pg_parse_query(sql);
@@ -232,29 +347,47 @@ kpi_explain_measure(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("explain_measure() takes one statement, not %d",
 						list_length(parsed))));
-	query = parse_analyze_fixedparams(linitial_node(RawStmt, parsed), sql, NULL, 0, NULL);
+	query = parse_analyze_varparams(linitial_node(RawStmt, parsed), sql, &types, &ntypes,
+									NULL);
 	kpi_pop_query();
 	if (query->commandType == CMD_UTILITY)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("explain_measure() cannot explain a utility statement"),
 				 errhint("Give the query inside it.")));
-	(void) check_permissions_walker((Node *) query, NULL);
 	queries = pg_rewrite_query(query);
 	if (list_length(queries) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("explain_measure() cannot explain a statement that rules turn into %d statements",
 						list_length(queries))));
-	query = linitial_node(Query, queries);
+	return linitial_node(Query, queries);
+}
 
-	(void) collapse_walker((Node *) query, NULL);
+/*
+ * kpi.explain_measure(query) returns text
+ */
+Datum
+kpi_explain_measure(PG_FUNCTION_ARGS)
+{
+	Query	   *query = parse_statement(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	QueryText	text = {query, NULL};
+	List	   *measured = NIL;
+	Rewrite		rewrite = {0};
+
 	rewrite.glob = makeNode(PlannerGlobal);
+	kpi_inline_functions(&rewrite, query);
+	(void) list_measured_walker((Node *) query, &measured);
 	kpi_rewrite_statement(query, &rewrite);
+
+	/* as the executor would, which comes after the planner */
+	(void) check_permissions_walker((Node *) query, NULL);
+
+	(void) collapse_walker((Node *) query, measured);
+	kpi_restore_rows(query);
 	(void) simplify_walker((Node *) query, NULL);
+	kpi_spell_out(query);
 
-	text.		query = query;
-
-	kpi_in_plain_text(NULL, write_query, &text);
+	kpi_in_plain_text("", write_query, &text);
 	PG_RETURN_TEXT_P(cstring_to_text(text.sql));
 }

@@ -15,10 +15,11 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 
-#include "measure/measure.h"
+#include "measure/explain.h"
 
 /* The columns of a side of a join */
 typedef struct SideColumns
@@ -41,6 +42,33 @@ find_name(List *names, const char *name)
 			return foreach_current_index(lc) + 1;
 	}
 	return 0;
+}
+
+/*
+ * Walker that finds an operator that its name alone does not mean.
+ */
+static bool
+find_other_operator_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, OpExpr) && !kpi_is_plain_operator(((OpExpr *) node)->opno))
+		return true;
+	return expression_tree_walker(node, find_other_operator_walker, context);
+}
+
+/*
+ * Let a join be written with ON; whatever names its merged columns will name those of a
+ * side.
+ */
+void
+kpi_write_on(Query *query, JoinExpr *join)
+{
+	RangeTblEntry *rte = rt_fetch(join->rtindex, query->rtable);
+
+	join->usingClause = NIL;
+	join->join_using_alias = rte->join_using_alias = NULL;
+	rte->joinmergedcols = 0;
 }
 
 /*
@@ -95,6 +123,9 @@ relist_join(Query *query, Node *node)
 		SideColumns left = relist_join(query, join->larg);
 		SideColumns right = relist_join(query, join->rarg);
 
+		/* USING cannot say which operator it takes */
+		if (find_other_operator_walker(join->quals, NULL))
+			kpi_write_on(query, join);
 		rte->joinleftcols = NIL;
 		rte->joinrightcols = NIL;
 		foreach(lc, join->usingClause)
@@ -146,9 +177,9 @@ flatten_conditions(Query *query, Node *node)
 }
 
 /*
- * Make the joins of one query such that it can be deparsed.
+ * Make the joins of one query, if it has any, such that it can be deparsed.
  */
-void
+bool
 kpi_relist_joins(Query *query)
 {
 	ListCell   *lc;
@@ -157,7 +188,7 @@ kpi_relist_joins(Query *query)
 	foreach(lc, query->rtable)
 		has_join |= lfirst_node(RangeTblEntry, lc)->rtekind == RTE_JOIN;
 	if (!has_join)
-		return;
+		return false;
 
 	query->targetList = (List *)
 		flatten_join_alias_vars(query, (Node *) query->targetList);
@@ -175,9 +206,13 @@ kpi_relist_joins(Query *query)
 		else if (rte->rtekind == RTE_FUNCTION)
 			rte->functions = (List *)
 				flatten_join_alias_vars(query, (Node *) rte->functions);
+		else if (rte->rtekind == RTE_TABLEFUNC)
+			rte->tablefunc = (TableFunc *)
+				flatten_join_alias_vars(query, (Node *) rte->tablefunc);
 		else if (rte->rtekind == RTE_VALUES)
 			rte->values_lists = (List *)
 				flatten_join_alias_vars(query, (Node *) rte->values_lists);
 	}
 	(void) relist_join(query, (Node *) query->jointree);
+	return true;
 }

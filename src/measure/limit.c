@@ -134,8 +134,7 @@ kpi_require_all_rows(PG_FUNCTION_ARGS)
 	if (value != 0 || strcmp(clause, "OFFSET") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("measure \"%s\" crosses %s before it is aggregated", measure, clause),
-				 errhint("Evaluate measure(%s) with GROUP BY in the inner query, or bind NULL.",
-						 quote_identifier(measure))));
+				 errmsg("measure \"%s\" crosses %s before it is aggregated; write measure(%s) with GROUP BY in the inner query, or bind NULL",
+						measure, clause, quote_identifier(measure))));
 	PG_RETURN_INT64(value);
 }

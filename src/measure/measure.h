@@ -149,9 +149,6 @@ extern char *kpi_write_of_group(QueryLevel *level, Node *node);
 extern char *kpi_write_having(QueryLevel *level);
 extern char *kpi_write_statement(Query *query);
 
-/* explain_join.c */
-extern void kpi_relist_joins(Query *query);
-
 /* inline.c */
 extern void kpi_inline_functions(Rewrite *rewrite, Query *query);
 

@@ -49,7 +49,7 @@ RETURNS text
 AS 'MODULE_PATHNAME', 'kpi_explain_measure'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.explain_measure(text) IS
-	'the SQL that a query with measures becomes, with row security written out as WHERE; runs as it stands for a role that may read the sources; needs the privileges that the query needs';
+	'the SQL that a query with measures becomes, with row security written out; for a role that may read the sources it runs as it stands, with an empty search path too, and gives the same columns and rows; parameters keep their numbers; raises what the query raises, and 0A000 for a statement that is no query';
 
 CREATE FUNCTION kpi.require_all_rows(value bigint, measure text, clause text)
 RETURNS bigint

@@ -1,0 +1,24 @@
+/*
+ * explain.h
+ *		What the parts of kpi.explain_measure() share.
+ *
+ * src/measure/explain.h
+ */
+#ifndef KPI_MEASURE_EXPLAIN_H
+#define KPI_MEASURE_EXPLAIN_H
+
+#include "nodes/parsenodes.h"
+
+/* explain_join.c */
+extern void kpi_write_on(Query *query, JoinExpr *join);
+extern bool kpi_relist_joins(Query *query);
+
+/* explain_security.c */
+extern void kpi_show_security_quals(Query *query);
+
+/* explain_spell.c */
+extern bool kpi_is_plain_operator(Oid opno);
+extern void kpi_restore_rows(Query *query);
+extern void kpi_spell_out(Query *query);
+
+#endif							/* KPI_MEASURE_EXPLAIN_H */

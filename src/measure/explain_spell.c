@@ -1,0 +1,908 @@
+/*
+ * explain_spell.c
+ *		What a query tree says and the deparser does not: said in other words.
+ *
+ * The deparser is made for what the parser found, by names that are in the search
+ * path.  The text of an explanation is read with an empty one, and the rewriting
+ * makes trees that no text made.  Where the two together would give a text that
+ * does not run or means another thing, the tree is changed into one that says the
+ * same in a form that SQL has.
+ *
+ * src/measure/explain_spell.c
+ */
+#include "postgres.h"
+
+#include "access/stratnum.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "parser/parse_relation.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "measure/explain.h"
+
+/* A query and the queries around it */
+typedef struct SpellLevel
+{
+	Query	   *query;
+	struct SpellLevel *parent;
+} SpellLevel;
+
+/*
+ * Does the name of an operator alone mean it, with an empty search path?
+ */
+bool
+kpi_is_plain_operator(Oid opno)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opno));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", opno);
+	result = ((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace == PG_CATALOG_NAMESPACE;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * The query some levels up.
+ */
+static Query *
+query_above(SpellLevel *level, Index levelsup)
+{
+	for (; levelsup > 0 && level != NULL; levelsup--)
+		level = level->parent;
+	return level != NULL ? level->query : NULL;
+}
+
+/*
+ * The columns of a row, if they are all columns of one subquery or CTE, in order: the
+ * whole row of that then; or NULL.
+ */
+static Var *
+whole_row_of(SpellLevel *level, RowExpr *row)
+{
+	Var		   *first = row->args != NIL ? linitial(row->args) : NULL;
+	Query	   *query;
+	RangeTblEntry *rte;
+	ListCell   *lc;
+
+	if (row->row_typeid != RECORDOID || first == NULL || !IsA(first, Var))
+		return NULL;
+	query = query_above(level, first->varlevelsup);
+	if (query == NULL)
+		return NULL;
+	rte = rt_fetch(first->varno, query->rtable);
+	if ((rte->rtekind != RTE_SUBQUERY && rte->rtekind != RTE_CTE) ||
+		list_length(rte->eref->colnames) != list_length(row->args))
+		return NULL;
+	foreach(lc, row->args)
+	{
+		Var		   *var = lfirst(lc);
+
+		if (!IsA(var, Var) || var->varno != first->varno ||
+			var->varlevelsup != first->varlevelsup ||
+			var->varattno != foreach_current_index(lc) + 1)
+			return NULL;
+	}
+	return makeVar(first->varno, 0, RECORDOID, -1, InvalidOid, first->varlevelsup);
+}
+
+/*
+ * Let the entry of a CTE know all columns that the CTE has: the rewriting tells only
+ * the entries that it goes through of those that it adds.
+ */
+static void
+widen_cte_entry(SpellLevel *level, RangeTblEntry *rte)
+{
+	Query	   *query = query_above(level, rte->ctelevelsup);
+	ListCell   *lc;
+
+	foreach(lc, query->cteList)
+	{
+		CommonTableExpr *cte = lfirst_node(CommonTableExpr, lc);
+
+		if (strcmp(cte->ctename, rte->ctename) != 0)
+			continue;
+		for (int i = list_length(rte->eref->colnames); i < list_length(cte->ctecolnames); i++)
+		{
+			rte->eref->colnames = lappend(rte->eref->colnames, list_nth(cte->ctecolnames, i));
+			rte->coltypes = lappend_oid(rte->coltypes, list_nth_oid(cte->ctecoltypes, i));
+			rte->coltypmods = lappend_int(rte->coltypmods, list_nth_int(cte->ctecoltypmods, i));
+			rte->colcollations = lappend_oid(rte->colcollations,
+											 list_nth_oid(cte->ctecolcollations, i));
+		}
+	}
+}
+
+/*
+ * Mutator of kpi_restore_rows().
+ */
+static Node *
+restore_rows_mutator(Node *node, SpellLevel *level)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Query))
+	{
+		SpellLevel	inner = {(Query *) node, level};
+		ListCell   *lc;
+
+		foreach(lc, ((Query *) node)->rtable)
+		{
+			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+			if (rte->rtekind == RTE_CTE && !rte->self_reference)
+				widen_cte_entry(&inner, rte);
+		}
+		return (Node *) query_tree_mutator((Query *) node, restore_rows_mutator, &inner,
+										   QTW_DONT_COPY_QUERY);
+	}
+	if (IsA(node, RowExpr))
+	{
+		Var		   *whole = whole_row_of(level, (RowExpr *) node);
+
+		if (whole != NULL)
+			return (Node *) whole;
+	}
+	return expression_tree_mutator(node, restore_rows_mutator, level);
+}
+
+/*
+ * Rows without a type of their own that were taken apart into columns, for an entry
+ * that then got no more columns: the entry's whole rows again, which know the names of
+ * their columns.
+ */
+void
+kpi_restore_rows(Query *query)
+{
+	(void) restore_rows_mutator((Node *) query, NULL);
+}
+
+/*
+ * Did the user write a row as such?  Then its columns have the names of positions.
+ */
+static bool
+is_written_row(RowExpr *row)
+{
+	ListCell   *lc;
+
+	foreach(lc, row->colnames)
+	{
+		if (strcmp(strVal(lfirst(lc)), psprintf("f%d", foreach_current_index(lc) + 1)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A query with one entry in FROM, or none.
+ */
+static Query *
+make_select(List *target_list, RangeTblEntry *rte)
+{
+	Query	   *query = makeNode(Query);
+
+	query->commandType = CMD_SELECT;
+	query->canSetTag = true;
+	query->targetList = target_list;
+	query->jointree = makeFromExpr(NIL, NULL);
+	if (rte != NULL)
+	{
+		RangeTblRef *ref = makeNode(RangeTblRef);
+
+		ref->rtindex = 1;
+		query->rtable = list_make1(rte);
+		query->jointree->fromlist = list_make1(ref);
+	}
+	return query;
+}
+
+/*
+ * A row whose columns have names, and no type that knows them:
+ * (SELECT r FROM (SELECT column AS name, ...) AS r)
+ */
+static Node *
+spell_named_row(RowExpr *row)
+{
+	List	   *columns = NIL;
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	SubLink    *sublink = makeNode(SubLink);
+	Var		   *whole = makeVar(1, 0, RECORDOID, -1, InvalidOid, 0);
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	IncrementVarSublevelsUp((Node *) row->args, 2, 0);
+	forboth(lc, row->args, lc2, row->colnames)
+		columns = lappend(columns, makeTargetEntry(lfirst(lc), foreach_current_index(lc) + 1,
+												   strVal(lfirst(lc2)), false));
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = make_select(columns, NULL);
+	rte->alias = makeAlias("r", NIL);
+	rte->eref = makeAlias("r", copyObject(row->colnames));
+	rte->inFromCl = true;
+
+	sublink->subLinkType = EXPR_SUBLINK;
+	sublink->subselect = (Node *) make_select(list_make1(makeTargetEntry((Expr *) whole, 1, "r", false)),
+											  rte);
+	sublink->location = -1;
+	return (Node *) sublink;
+}
+
+/*
+ * A comparison of two values by an operator
+ */
+static Node *
+make_comparison(Oid opno, Oid collation, Node *left, Node *right)
+{
+	Expr	   *result = make_opclause(opno, BOOLOID, false, (Expr *) copyObject(left),
+									   (Expr *) copyObject(right), InvalidOid, collation);
+
+	set_opfuncid((OpExpr *) result);
+	return (Node *) result;
+}
+
+/*
+ * IS NULL, of a value that is no row
+ */
+static Expr *
+make_null_test(Node *arg, NullTestType type)
+{
+	NullTest   *test = makeNode(NullTest);
+
+	test->arg = (Expr *) copyObject(arg);
+	test->nulltesttype = type;
+	test->argisrow = type_is_rowtype(exprType(arg));
+	test->location = -1;
+	return (Expr *) test;
+}
+
+/*
+ * CASE WHEN ... THEN ... [WHEN ... THEN ...] ELSE ... END
+ */
+static CaseExpr *
+make_case(Oid type, Oid collation, Expr *result)
+{
+	CaseExpr   *expr = makeNode(CaseExpr);
+
+	expr->casetype = type;
+	expr->casecollid = collation;
+	expr->defresult = result;
+	expr->location = -1;
+	return expr;
+}
+
+/*
+ * Add a WHEN to a CASE.
+ */
+static void
+add_when(CaseExpr *expr, Expr *condition, Expr *result)
+{
+	CaseWhen   *when = makeNode(CaseWhen);
+
+	when->expr = condition;
+	when->result = result;
+	when->location = -1;
+	expr->args = lappend(expr->args, when);
+}
+
+/*
+ * NULLIF and IS DISTINCT FROM with an operator that these words do not mean.
+ */
+static Node *
+spell_comparison(OpExpr *op)
+{
+	Node	   *left = linitial(op->args);
+	Node	   *right = lsecond(op->args);
+	CaseExpr   *expr;
+
+	if (IsA(op, NullIfExpr))
+	{
+		expr = make_case(op->opresulttype, op->opcollid, (Expr *) copyObject(left));
+		add_when(expr, (Expr *) make_comparison(op->opno, op->inputcollid, left, right),
+				 (Expr *) makeNullConst(op->opresulttype, -1, op->opcollid));
+		return (Node *) expr;
+	}
+	expr = make_case(BOOLOID, InvalidOid,
+					 makeBoolExpr(NOT_EXPR, list_make1((Expr *) make_comparison(op->opno, op->inputcollid, left, right)), -1));
+	add_when(expr, make_null_test(left, IS_NULL), make_null_test(right, IS_NOT_NULL));
+	add_when(expr, make_null_test(right, IS_NULL), (Expr *) makeBoolConst(true, false));
+	return (Node *) expr;
+}
+
+/*
+ * Mutator that puts a value where a CASE's own value stands.
+ */
+static Node *
+replace_case_value(Node *node, Node *value)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, CaseTestExpr))
+		return copyObject(value);
+	if (IsA(node, CaseExpr) && ((CaseExpr *) node)->arg != NULL)
+		return node;			/* its own */
+	return expression_tree_mutator(node, replace_case_value, value);
+}
+
+/*
+ * CASE x WHEN y ... by an operator that is not named: CASE WHEN x = y ...
+ */
+static void
+spell_case(CaseExpr *expr)
+{
+	bool		is_plain = true;
+	ListCell   *lc;
+
+	if (expr->arg == NULL || contain_volatile_functions((Node *) expr->arg))
+		return;
+	foreach(lc, expr->args)
+	{
+		OpExpr	   *op = (OpExpr *) lfirst_node(CaseWhen, lc)->expr;
+
+		is_plain &= !IsA(op, OpExpr) || kpi_is_plain_operator(op->opno);
+	}
+	if (is_plain)
+		return;
+	foreach(lc, expr->args)
+	{
+		CaseWhen   *when = lfirst_node(CaseWhen, lc);
+
+		when->expr = (Expr *) replace_case_value((Node *) when->expr, (Node *) expr->arg);
+	}
+	expr->arg = NULL;
+}
+
+/*
+ * A comparison of rows, column by column: (a, b) < (c, d) is a < c OR a = c AND b < d.
+ * It is unknown where the columns that decide it are, as that is.
+ */
+static Node *
+spell_row_comparison(RowCompareExpr *row)
+{
+	Node	   *result = NULL;
+
+	for (int i = list_length(row->opnos) - 1; i >= 0; i--)
+	{
+		Node	   *left = list_nth(row->largs, i);
+		Node	   *right = list_nth(row->rargs, i);
+		Oid			family = list_nth_oid(row->opfamilies, i);
+		Oid			collation = list_nth_oid(row->inputcollids, i);
+		Oid			opno = list_nth_oid(row->opnos, i);
+		Oid			lefttype;
+		Oid			righttype;
+		int			strategy;
+		Node	   *same;
+
+		if (result == NULL)
+		{
+			result = make_comparison(opno, collation, left, right);
+			continue;
+		}
+		get_op_opfamily_properties(opno, family, false, &strategy, &lefttype, &righttype);
+		same = make_comparison(get_opfamily_member(family, lefttype, righttype,
+												   BTEqualStrategyNumber),
+							   collation, left, right);
+		if (strategy == BTLessEqualStrategyNumber || strategy == BTGreaterEqualStrategyNumber)
+			opno = get_opfamily_member(family, lefttype, righttype,
+									   strategy == BTLessEqualStrategyNumber ?
+									   BTLessStrategyNumber : BTGreaterStrategyNumber);
+		result = (Node *)
+			makeBoolExpr(OR_EXPR,
+						 list_make2(make_comparison(opno, collation, left, right),
+									makeBoolExpr(AND_EXPR, list_make2(same, result), -1)),
+						 -1);
+	}
+	return result;
+}
+
+/*
+ * Walker that collects the operators of a comparison of rows.
+ */
+static bool
+collect_operators_walker(Node *node, List **opnos)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, OpExpr))
+		*opnos = lappend_oid(*opnos, ((OpExpr *) node)->opno);
+	if (IsA(node, RowCompareExpr))
+		*opnos = list_concat(*opnos, ((RowCompareExpr *) node)->opnos);
+	return expression_tree_walker(node, collect_operators_walker, opnos);
+}
+
+/*
+ * Are there several operators, and one that its name alone does not mean?
+ */
+static bool
+needs_spelling(Node *comparison)
+{
+	List	   *opnos = NIL;
+	ListCell   *lc;
+
+	(void) collect_operators_walker(comparison, &opnos);
+	if (list_length(opnos) < 2)
+		return false;
+	foreach(lc, opnos)
+	{
+		if (!kpi_is_plain_operator(lfirst_oid(lc)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Mutator that puts columns of a subquery where those of a comparison's subquery stand.
+ */
+static Node *
+replace_sublink_params(Node *node, void *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_SUBLINK)
+	{
+		Param	   *param = (Param *) node;
+
+		return (Node *) makeVar(1, param->paramid, param->paramtype, param->paramtypmod,
+								param->paramcollid, 0);
+	}
+	return expression_tree_mutator(node, replace_sublink_params, context);
+}
+
+/*
+ * (a, b) IN (SELECT c, d ...), ANY and ALL by operators of which not all can be named:
+ * true = ANY (SELECT a = s.c AND b = s.d FROM (SELECT c, d ...) AS s).  Where the
+ * subquery gives one row, that is (SELECT a = s.c AND b = s.d FROM ...).
+ */
+static void
+spell_sublink(SubLink *sublink)
+{
+	Query	   *subselect = (Query *) sublink->subselect;
+	RangeTblEntry *rte;
+	Node	   *comparison = sublink->testexpr;
+	Param	   *param;
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	if (comparison == NULL || !needs_spelling(comparison))
+		return;
+
+	foreach(lc, subselect->targetList)
+	{
+		if (!lfirst_node(TargetEntry, lc)->resjunk)
+			names = lappend(names, makeString(psprintf("column%d", list_length(names) + 1)));
+	}
+	IncrementVarSublevelsUp((Node *) subselect, 1, 1);
+	IncrementVarSublevelsUp(comparison, 1, 0);
+	rte = makeNode(RangeTblEntry);
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = subselect;
+	rte->alias = makeAlias("s", names);
+	rte->eref = copyObject(rte->alias);
+	rte->inFromCl = true;
+	comparison = replace_sublink_params(comparison, NULL);
+	sublink->subselect = (Node *)
+		make_select(list_make1(makeTargetEntry((Expr *) comparison, 1, "compared", false)), rte);
+
+	if (sublink->subLinkType == ROWCOMPARE_SUBLINK)
+	{
+		sublink->subLinkType = EXPR_SUBLINK;
+		sublink->testexpr = NULL;
+		return;
+	}
+	param = makeNode(Param);
+	param->paramkind = PARAM_SUBLINK;
+	param->paramid = 1;
+	param->paramtype = BOOLOID;
+	param->paramtypmod = -1;
+	param->location = -1;
+	sublink->testexpr = make_comparison(BooleanEqualOperator, InvalidOid,
+										makeBoolConst(true, false), (Node *) param);
+}
+
+/* Search for a column of a query around */
+typedef struct LevelSearch
+{
+	Index		levelsup;
+} LevelSearch;
+
+/*
+ * Walker that finds a column of the query some levels up.
+ */
+static bool
+find_level_walker(Node *node, LevelSearch *search)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varlevelsup == search->levelsup;
+	if (IsA(node, Query))
+	{
+		bool		found;
+
+		search->levelsup++;
+		found = query_tree_walker((Query *) node, find_level_walker, search, 0);
+		search->levelsup--;
+		return found;
+	}
+	return expression_tree_walker(node, find_level_walker, search);
+}
+
+/*
+ * Some column of what a query reads, or NULL.
+ */
+static Var *
+any_column(Query *query, Index levelsup)
+{
+	for (int i = 1; i <= list_length(query->rtable); i++)
+	{
+		RangeTblEntry *rte = rt_fetch(i, query->rtable);
+		List	   *vars;
+		ListCell   *lc;
+
+		if (rte->rtekind == RTE_JOIN || !rte->inFromCl)
+			continue;
+		expandRTE(rte, i, levelsup, -1, false, NULL, &vars);
+		foreach(lc, vars)
+		{
+			if (IsA(lfirst(lc), Var))
+				return lfirst(lc);
+		}
+	}
+	return NULL;
+}
+
+/*
+ * An aggregate of a query around, such as count(*), that reads none of its columns
+ * would be taken for one of the query where it stands: let it read one.
+ */
+static void
+spell_aggregate(SpellLevel *level, Aggref *agg)
+{
+	LevelSearch search = {agg->agglevelsup};
+	Query	   *query = query_above(level, agg->agglevelsup);
+	Var		   *column;
+
+	if (agg->agglevelsup == 0 || query == NULL ||
+		expression_tree_walker((Node *) agg, find_level_walker, &search))
+		return;
+	column = any_column(query, agg->agglevelsup);
+	if (column != NULL)
+		agg->aggfilter = (Expr *)
+			make_and_qual((Node *) agg->aggfilter,
+						  (Node *) makeBoolExpr(OR_EXPR,
+												list_make2(make_null_test((Node *) column, IS_NOT_NULL),
+														   makeBoolConst(true, false)),
+												-1));
+}
+
+/*
+ * Say one expression, the parts of which are said already.
+ */
+static Node *
+spell_expression(SpellLevel *level, Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_Var:
+			/* the deparser names what the user named, which may have moved */
+			((Var *) node)->varnosyn = ((Var *) node)->varno;
+			((Var *) node)->varattnosyn = ((Var *) node)->varattno;
+			break;
+		case T_Param:
+			if (((Param *) node)->paramkind == PARAM_EXTERN)
+				return (Node *) makeRelabelType((Expr *) node, ((Param *) node)->paramtype,
+												((Param *) node)->paramtypmod,
+												((Param *) node)->paramcollid,
+												COERCE_EXPLICIT_CAST);
+			break;
+		case T_RelabelType:
+			if (exprType((Node *) ((RelabelType *) node)->arg) == ((RelabelType *) node)->resulttype &&
+				exprTypmod((Node *) ((RelabelType *) node)->arg) != ((RelabelType *) node)->resulttypmod)
+				((RelabelType *) node)->relabelformat = COERCE_EXPLICIT_CAST;
+			break;
+		case T_RowExpr:
+			if (((RowExpr *) node)->row_typeid != RECORDOID)
+				((RowExpr *) node)->row_format = COERCE_EXPLICIT_CAST;
+			else if (!is_written_row((RowExpr *) node))
+				return spell_named_row((RowExpr *) node);
+			break;
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+			if (!kpi_is_plain_operator(((OpExpr *) node)->opno) &&
+				!contain_volatile_functions(node))
+				return spell_comparison((OpExpr *) node);
+			break;
+		case T_CaseExpr:
+			spell_case((CaseExpr *) node);
+			break;
+		case T_RowCompareExpr:
+			if (needs_spelling(node))
+				return spell_row_comparison((RowCompareExpr *) node);
+			break;
+		case T_Aggref:
+			spell_aggregate(level, (Aggref *) node);
+			break;
+		default:
+			break;
+	}
+	return node;
+}
+
+/*
+ * The names that the text of a query will give its output columns: those of the
+ * leftmost branch of a set operation.
+ */
+static List *
+text_columns(Query *query)
+{
+	Node	   *node = query->setOperations;
+
+	if (node == NULL)
+		return query->targetList;
+	while (IsA(node, SetOperationStmt))
+		node = ((SetOperationStmt *) node)->larg;
+	return text_columns(rt_fetch(((RangeTblRef *) node)->rtindex, query->rtable)->subquery);
+}
+
+/*
+ * Let the columns of a subquery entry be listed where the subquery calls them
+ * otherwise.
+ */
+static void
+spell_entry_names(RangeTblEntry *rte)
+{
+	List	   *columns;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	if (rte->rtekind != RTE_SUBQUERY)
+		return;
+	rte->subquery->isReturn = false;
+	columns = text_columns(rte->subquery);
+	forboth(lc, rte->eref->colnames, lc2, columns)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc2);
+
+		if (tle->resname == NULL || strcmp(strVal(lfirst(lc)), tle->resname) != 0)
+		{
+			rte->alias = makeAlias(rte->eref->aliasname, copyObject(rte->eref->colnames));
+			return;
+		}
+	}
+}
+
+/*
+ * Two grouping keys that are the same expression are two keys of grouping sets, and
+ * one where they are written: let the later one be another expression of that value.
+ */
+static void
+spell_grouping_keys(Query *query)
+{
+	ListCell   *lc;
+
+	if (query->groupingSets == NIL)
+		return;
+	foreach(lc, query->groupClause)
+	{
+		TargetEntry *key = get_sortgroupclause_tle(lfirst(lc), query->targetList);
+
+		for (int i = 0; i < foreach_current_index(lc); i++)
+		{
+			TargetEntry *other = get_sortgroupclause_tle(list_nth(query->groupClause, i),
+														 query->targetList);
+			CoalesceExpr *expr;
+
+			if (!equal(key->expr, other->expr))
+				continue;
+			expr = makeNode(CoalesceExpr);
+			expr->coalescetype = exprType((Node *) key->expr);
+			expr->coalescecollid = exprCollation((Node *) key->expr);
+			expr->args = list_make1(key->expr);
+			expr->location = -1;
+			key->expr = (Expr *) expr;
+			i = -1;				/* it may be another key's now */
+		}
+	}
+}
+
+/*
+ * Does an INSERT store the columns of its query, or of its VALUES, as they are?
+ */
+static bool
+inserts_as_is(Query *query, int rti)
+{
+	ListCell   *lc;
+
+	if (list_length(query->targetList) !=
+		list_length(rt_fetch(rti, query->rtable)->eref->colnames))
+		return false;
+	foreach(lc, query->targetList)
+	{
+		Var		   *var = (Var *) strip_implicit_coercions((Node *) lfirst_node(TargetEntry, lc)->expr);
+
+		if (!IsA(var, Var) || var->varno != rti || var->varattno != foreach_current_index(lc) + 1)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The rewriter sorts the columns of an INSERT and adds defaults, which the deparser
+ * does not expect beside a query: let a query around that one give them.
+ */
+static void
+spell_inserted(Query *query, int rti)
+{
+	RangeTblEntry *source = copyObject(rt_fetch(rti, query->rtable));
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	List	   *columns = copyObject(query->targetList);
+	ListCell   *lc;
+
+	if (source->rtekind == RTE_SUBQUERY)
+		IncrementVarSublevelsUp((Node *) source->subquery, 1, 1);
+	else
+		IncrementVarSublevelsUp((Node *) source->values_lists, 1, 0);
+	source->inFromCl = true;
+	if (source->alias == NULL)
+		source->alias = makeAlias("s", NIL);
+	ChangeVarNodes((Node *) columns, rti, 1, 0);
+
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = make_select(columns, source);
+	rte->eref = makeAlias("*SELECT*", NIL);
+	foreach(lc, columns)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		TargetEntry *target = list_nth_node(TargetEntry, query->targetList,
+											foreach_current_index(lc));
+		Node	   *expr = (Node *) tle->expr;
+
+		tle->resno = foreach_current_index(lc) + 1;
+		rte->eref->colnames = lappend(rte->eref->colnames, makeString(tle->resname));
+		target->expr = (Expr *) makeVar(rti, tle->resno, exprType(expr), exprTypmod(expr),
+										exprCollation(expr), 0);
+	}
+	lfirst(list_nth_cell(query->rtable, rti - 1)) = rte;
+}
+
+/*
+ * What the rewriter did to a statement that changes a relation: the relation, which it
+ * took from a view's FROM, is not read once more, and identity columns that it gave a
+ * value may have one.
+ */
+static void
+spell_changes(Query *query)
+{
+	ListCell   *lc;
+
+	if (query->resultRelation == 0)
+		return;
+	rt_fetch(query->resultRelation, query->rtable)->inFromCl = false;
+	if (query->commandType != CMD_INSERT)
+		return;
+	foreach(lc, query->targetList)
+	{
+		if (IsA(lfirst_node(TargetEntry, lc)->expr, NextValueExpr))
+			query->override = OVERRIDING_SYSTEM_VALUE;
+	}
+	if (query->jointree->fromlist != NIL)
+	{
+		int			rti = linitial_node(RangeTblRef, query->jointree->fromlist)->rtindex;
+
+		if (!inserts_as_is(query, rti))
+			spell_inserted(query, rti);
+	}
+}
+
+/*
+ * The rewriter wrote SEARCH and CYCLE of a recursive CTE out.  By breadth it made rows
+ * whose fields SQL cannot name in the recursion.
+ */
+static void
+spell_recursion(CommonTableExpr *cte)
+{
+	if (cte->search_clause != NULL && cte->search_clause->search_breadth_first)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("explain_measure() cannot explain SEARCH BREADTH FIRST of query \"%s\"",
+						cte->ctename),
+				 errhint("Count the depth in a column, and order by it.")));
+	cte->search_clause = NULL;
+	cte->cycle_clause = NULL;
+}
+
+/*
+ * Mutator of kpi_spell_out().
+ */
+static Node *
+spell_mutator(Node *node, SpellLevel *level)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+		SpellLevel	inner = {query, level};
+		ListCell   *lc;
+
+		foreach(lc, query->cteList)
+			spell_recursion(lfirst(lc));
+		query = query_tree_mutator(query, spell_mutator, &inner, QTW_DONT_COPY_QUERY);
+
+		spell_grouping_keys(query);
+		spell_changes(query);
+		foreach(lc, query->rtable)
+			spell_entry_names(lfirst(lc));
+		return (Node *) query;
+	}
+	if (IsA(node, SubLink))
+		spell_sublink((SubLink *) node);
+	return spell_expression(level, expression_tree_mutator(node, spell_mutator, level));
+}
+
+/*
+ * Is the name of a column in ORDER BY or DISTINCT ON that of another output column?
+ */
+static bool
+is_hidden_by_output(Query *query, TargetEntry *key)
+{
+	Var		   *var = (Var *) key->expr;
+	char	   *name;
+	ListCell   *lc;
+
+	if (!IsA(var, Var) || var->varlevelsup > 0)
+		return false;
+	name = get_rte_attribute_name(rt_fetch(var->varno, query->rtable), var->varattno);
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (!tle->resjunk && tle->resname != NULL && strcmp(tle->resname, name) == 0 &&
+			!equal(tle->expr, var))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Where a statement reads one relation, its columns are written without the
+ * relation's name, which output columns would be taken for.  With one more entry they
+ * are not.
+ */
+static void
+spell_sort_keys(Query *query)
+{
+	bool		hidden = false;
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+		hidden |= lfirst_node(TargetEntry, lc)->ressortgroupref != 0 &&
+			is_hidden_by_output(query, lfirst(lc));
+	if (hidden)
+	{
+		RangeTblEntry *rte = makeNode(RangeTblEntry);
+
+		rte->rtekind = RTE_RESULT;
+		rte->eref = makeAlias("*RESULT*", NIL);
+		query->rtable = lappend(query->rtable, rte);
+	}
+}
+
+/*
+ * Make a statement's tree, in place, such that the deparser says it in full.
+ */
+void
+kpi_spell_out(Query *query)
+{
+	(void) spell_mutator((Node *) query, NULL);
+	if (query->setOperations == NULL)
+		spell_sort_keys(query);
+}
