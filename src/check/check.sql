@@ -21,6 +21,8 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT * FROM kpi.registration_findings()
 		UNION ALL
+		SELECT * FROM kpi.fan_out_findings()
+		UNION ALL
 		SELECT * FROM kpi.lineage_findings()
 		UNION ALL
 		SELECT * FROM kpi.load_findings()

@@ -146,7 +146,7 @@ kpi_may_read_tables(Oid funcid)
 	else if (form->prolang == INTERNALlanguageId)
 		/* another name for one of PostgreSQL's own */
 		result = reads_by_name(fmgr_internal_function(
-			TextDatumGetCString(SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull))));
+													  TextDatumGetCString(SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull))));
 	else
 		result = form->prolang != ClanguageId || may_look_up(form);
 	ReleaseSysCache(tuple);
@@ -322,7 +322,8 @@ add_range_functions(Oid type, int uses, Place *place)
 	form = (Form_pg_range) GETSTRUCT(tuple);
 	if (uses & TYPE_IN)
 		(void) kpi_add_function(form->rngcanonical, place);
-	if (uses & (TYPE_IN | TYPE_COMPARE))	/* bounds are compared when it is made */
+	if (uses & (TYPE_IN | TYPE_COMPARE))	/* bounds are compared when it is
+											 * made */
 		add_family_functions(get_opclass_family(form->rngsubopc), place);
 	kpi_add_type(form->rngsubtype, uses, place);
 	ReleaseSysCache(tuple);

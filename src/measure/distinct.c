@@ -690,7 +690,8 @@ one_way_step(FuncExpr *call)
 bool
 kpi_zone_skips_day(void)
 {
-	pg_time_t	at = -400 * 366 * (pg_time_t) SECS_PER_DAY; /* before there were zones */
+	pg_time_t	at = -400 * 366 * (pg_time_t) SECS_PER_DAY; /* before there were
+															 * zones */
 	pg_time_t	last = 200 * 366 * (pg_time_t) SECS_PER_DAY;
 	long		before;
 	long		after;

@@ -885,7 +885,7 @@ spell_sort_keys(Query *query)
 
 	foreach(lc, query->targetList)
 		hidden |= lfirst_node(TargetEntry, lc)->ressortgroupref != 0 &&
-			is_hidden_by_output(query, lfirst(lc));
+		is_hidden_by_output(query, lfirst(lc));
 	if (hidden)
 	{
 		RangeTblEntry *rte = makeNode(RangeTblEntry);

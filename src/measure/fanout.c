@@ -1017,26 +1017,42 @@ pass_down(Proof *proof, Query *query, List **equations, List **nulls)
 }
 
 /*
- * Raise the error for a join that may multiply.
+ * Find a join on a path that may repeat the rows of the entry at its end within one
+ * output group of the path's first query: the level where, and the entry that is joined.
  */
-static void
-report_fan_out(QueryLevel *level, Proof *proof, Origin *origin)
+bool
+kpi_find_fan_out(PathStep *path, QueryLevel **level, int *culprit)
 {
-	int			culprit = bms_next_member(bms_difference(proof->facts.entries, proof->known), -1);
-	char	   *name = rt_fetch(culprit, level->query->rtable)->eref->aliasname;
+	List	   *equations = path == NULL ? NIL : kpi_group_key_facts(path->level->query);
+	List	   *nulls = NIL;
 
-	ereport(ERROR,
-			(errcode(ERRCODE_KPI_FAN_OUT),
-			 errmsg("join with \"%s\" may count rows of measure \"%s\" more than once; join on a unique key of \"%s\", use EXISTS or IN, or write measure(%s) with GROUP BY in a subquery that is then joined",
-					name, origin->name, name, quote_identifier(origin->name)),
-			 errdetail("The join is not on a unique key of \"%s\".", name)));
+	for (PathStep *step = path; step != NULL; step = step->next)
+	{
+		Proof		proof;
+
+		start_proof(&proof, step->level, step->varno, equations, nulls);
+		proof.known = bms_make_singleton(step->varno);
+		find_determined(&proof);
+		*level = step->level;
+		*culprit = bms_next_member(bms_difference(proof.facts.entries, proof.known), -1);
+		if (*culprit >= 0)
+			return true;
+		if (step->next == NULL)
+			break;
+
+		/* of the entry itself: what is the same without knowing its row */
+		start_proof(&proof, step->level, step->varno, equations, nulls);
+		find_determined(&proof);
+		pass_down(&proof, step->next->level->query, &equations, &nulls);
+	}
+	return false;
 }
 
 /*
  * Walker: is there an aggregate that counts equal rows more than once?
  */
-static bool
-counts_duplicates_walker(Node *node, void *context)
+bool
+kpi_counts_duplicates(Node *node, void *context)
 {
 	static const char *const harmless[] = {"min", "max", "bool_and", "bool_or", "every",
 	"bit_and", "bit_or"};
@@ -1057,7 +1073,7 @@ counts_duplicates_walker(Node *node, void *context)
 				return false;
 		return true;
 	}
-	return expression_tree_walker(node, counts_duplicates_walker, context);
+	return expression_tree_walker(node, kpi_counts_duplicates, context);
 }
 
 /*
@@ -1068,28 +1084,17 @@ counts_duplicates_walker(Node *node, void *context)
 void
 kpi_check_fan_out(Origin *origin, Node *expr)
 {
-	List	   *equations = NIL;
-	List	   *nulls = NIL;
+	QueryLevel *level;
+	int			culprit;
+	char	   *name;
 
-	if (!counts_duplicates_walker(expr, NULL))
+	if (!kpi_counts_duplicates(expr, NULL) ||
+		!kpi_find_fan_out(origin->path, &level, &culprit))
 		return;
-	if (origin->path != NULL)
-		equations = kpi_group_key_facts(origin->path->level->query);
-	for (PathStep *step = origin->path; step != NULL; step = step->next)
-	{
-		Proof		proof;
-
-		start_proof(&proof, step->level, step->varno, equations, nulls);
-		proof.known = bms_make_singleton(step->varno);
-		find_determined(&proof);
-		if (!bms_is_subset(proof.facts.entries, proof.known))
-			report_fan_out(step->level, &proof, origin);
-		if (step->next == NULL)
-			break;
-
-		/* of the entry itself: what is the same without knowing its row */
-		start_proof(&proof, step->level, step->varno, equations, nulls);
-		find_determined(&proof);
-		pass_down(&proof, step->next->level->query, &equations, &nulls);
-	}
+	name = rt_fetch(culprit, level->query->rtable)->eref->aliasname;
+	ereport(ERROR,
+			(errcode(ERRCODE_KPI_FAN_OUT),
+			 errmsg("join with \"%s\" may count rows of measure \"%s\" more than once; join on a unique key of \"%s\", use EXISTS or IN, or write measure(%s) with GROUP BY in a subquery that is then joined",
+					name, origin->name, name, quote_identifier(origin->name)),
+			 errdetail("The join is not on a unique key of \"%s\".", name)));
 }

@@ -123,6 +123,7 @@ kpi_measure_init(void)
 
 	next_planner = planner_hook;
 	planner_hook = measure_planner;
+	kpi_source_fan_out_init();
 }
 
 /*

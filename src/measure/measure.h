@@ -124,7 +124,12 @@ extern bool kpi_is_computed_measure(QueryLevel *level, Node *expr);
 extern Node *kpi_bring_up_computed(QueryLevel *level, Node *expr);
 
 /* fanout.c */
+extern bool kpi_counts_duplicates(Node *node, void *context);
+extern bool kpi_find_fan_out(PathStep *path, QueryLevel **level, int *culprit);
 extern void kpi_check_fan_out(Origin *origin, Node *expr);
+
+/* source_fanout.c */
+extern void kpi_source_fan_out_init(void);
 
 /* expand.c */
 extern void kpi_check_filter(QueryLevel *level, Aggref *agg);

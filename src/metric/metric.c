@@ -70,6 +70,8 @@ PG_FUNCTION_INFO_V1(kpi_metric_source);
 PG_FUNCTION_INFO_V1(kpi_small_group_limit);
 PG_FUNCTION_INFO_V1(kpi_forget_dropped);
 
+void		(*kpi_metric_defined_hook) (Oid relid) = NULL;
+
 /* Arguments of kpi.create_metric and kpi.alter_metric */
 enum
 {
@@ -308,6 +310,8 @@ write_registry(FunctionCallInfo fcinfo, Oid relid)
 						 " direction = nullif(coalesce($8, r.direction), ''),"
 						 " min_group_rows = coalesce($9, r.min_group_rows)",
 						 lengthof(argtypes), argtypes, values, nulls);
+	if (kpi_metric_defined_hook != NULL && !PG_ARGISNULL(ARG_DEFINITION))
+		kpi_metric_defined_hook(relid);
 }
 
 /*
@@ -668,9 +672,9 @@ take_kind(HeapTuple row, TupleDesc desc, void *arg)
 static void
 forget_body(void *arg)
 {
-	static const char *const kinds[] = {"view", "view", "view", "table", "view", "materialized view"};
+	static const char *const kinds[] = {"view", "view", "view", "view", "table", "view", "materialized view"};
 	static const char *const registries[] = {"metric_registry", "metric_view_registry",
-	"written_comment", "protection_registry", "accepted_bypass", "accepted_bypass"};
+	"written_comment", "accepted_fanout", "protection_registry", "accepted_bypass", "accepted_bypass"};
 	List	   *dropped = NIL;
 
 	(void) kpi_registry_read("SELECT DISTINCT d.object_type"

@@ -12,6 +12,9 @@
 #include "nodes/parsenodes.h"
 #include "utils/elog.h"
 
+/* called with a metric that has got a definition; for a component that knows joins */
+extern void (*kpi_metric_defined_hook) (Oid relid);
+
 extern RangeVar *kpi_new_relation_name(text *name);
 extern void kpi_push_query(ErrorContextCallback *callback, const char *sql);
 extern void kpi_pop_query(void);
