@@ -132,6 +132,7 @@ kpi_may_read_tables(Oid funcid)
 {
 	HeapTuple	tuple;
 	Form_pg_proc form;
+	Datum		symbol;
 	bool		isnull;
 	bool		result;
 
@@ -144,9 +145,11 @@ kpi_may_read_tables(Oid funcid)
 	if (form->prokind == PROKIND_AGGREGATE)
 		result = false;
 	else if (form->prolang == INTERNALlanguageId)
+	{
 		/* another name for one of PostgreSQL's own */
-		result = reads_by_name(fmgr_internal_function(
-			TextDatumGetCString(SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull))));
+		symbol = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+		result = reads_by_name(fmgr_internal_function(TextDatumGetCString(symbol)));
+	}
 	else
 		result = form->prolang != ClanguageId || may_look_up(form);
 	ReleaseSysCache(tuple);
@@ -322,7 +325,8 @@ add_range_functions(Oid type, int uses, Place *place)
 	form = (Form_pg_range) GETSTRUCT(tuple);
 	if (uses & TYPE_IN)
 		(void) kpi_add_function(form->rngcanonical, place);
-	if (uses & (TYPE_IN | TYPE_COMPARE))	/* bounds are compared when it is made */
+	/* bounds are compared when it is made */
+	if (uses & (TYPE_IN | TYPE_COMPARE))
 		add_family_functions(get_opclass_family(form->rngsubopc), place);
 	kpi_add_type(form->rngsubtype, uses, place);
 	ReleaseSysCache(tuple);

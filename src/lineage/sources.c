@@ -314,7 +314,7 @@ function_name(Form_pg_proc form)
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "%s(", quote_qualified_identifier(get_namespace_name(form->pronamespace),
-															  NameStr(form->proname)));
+															 NameStr(form->proname)));
 	for (int i = 0; i < form->pronargs; i++)
 		appendStringInfo(&buf, "%s%s", i > 0 ? "," : "", type_name(form->proargtypes.values[i]));
 	appendStringInfoChar(&buf, ')');
