@@ -1834,6 +1834,73 @@ REVOKE ALL ON FUNCTION kpi.record_lineage(oid[], oid[], text, text, boolean) FRO
 COMMENT ON FUNCTION kpi.record_lineage(oid[], oid[], text, text, boolean) IS
 	'bring the recorded edges into some objects in step with their stored queries, and log what changed; returns the objects whose edges stay as they were, since they cannot be derived; raises 55P03 rather than wait for another recorder, unless it is known to be alone';
 
+CREATE VIEW kpi.lineage_row_type AS
+SELECT c.oid AS relid
+  FROM pg_catalog.pg_class c
+ WHERE c.reltype <> 0
+   AND EXISTS (SELECT FROM pg_catalog.pg_depend d
+				WHERE d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid = c.reltype
+				  AND (d.deptype = 'n' OR c.relkind = 'c'));
+REVOKE ALL ON kpi.lineage_row_type FROM PUBLIC;
+COMMENT ON VIEW kpi.lineage_row_type IS 'relations whose row type something else may use';
+COMMENT ON COLUMN kpi.lineage_row_type.relid IS 'OID of the relation or composite type';
+
+-- A query runs functions that it does not name: those of what it does name, and of what
+-- that is made of.  Columns are of interest only for their types.  STRICT keeps the planner
+-- from planning this where it is not needed.
+CREATE FUNCTION kpi.lineage_behind(
+	classes oid[], objects oid[], OUT class oid, OUT object oid, OUT attnum integer)
+RETURNS SETOF record
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH RECURSIVE behind (class, object, attnum) AS (
+		SELECT u.class, u.object, 0 FROM unnest(classes, objects) u (class, object)
+		UNION
+		SELECT n.class, n.object, n.attnum
+		  FROM behind b
+		 CROSS JOIN LATERAL (
+			SELECT CASE WHEN c.oid IS NOT NULL THEN 'pg_catalog.pg_type'::regclass
+						WHEN f.oid IS NOT NULL THEN 'pg_catalog.pg_opfamily'::regclass ELSE d.classid END,
+				   coalesce(c.contypid, f.amprocfamily, d.objid),
+				   CASE d.classid WHEN 'pg_catalog.pg_class'::regclass THEN d.objsubid ELSE 0 END
+			  FROM pg_catalog.pg_depend d
+			  LEFT JOIN pg_catalog.pg_constraint c
+				ON c.oid = d.objid AND d.classid = 'pg_catalog.pg_constraint'::regclass AND c.contypid <> 0
+			  LEFT JOIN pg_catalog.pg_amproc f ON f.oid = d.objid AND d.classid = 'pg_catalog.pg_amproc'::regclass
+			 WHERE d.refclassid = b.class AND d.refobjid = b.object
+			   AND (b.attnum = 0 OR d.refobjsubid = b.attnum)
+			   AND (c.oid IS NOT NULL OR f.oid IS NOT NULL
+					OR d.classid IN ('pg_catalog.pg_type'::regclass, 'pg_catalog.pg_operator'::regclass,
+									 'pg_catalog.pg_opclass'::regclass)
+					OR (d.classid = 'pg_catalog.pg_class'::regclass AND d.objsubid > 0
+						AND b.class = 'pg_catalog.pg_type'::regclass)
+					OR (d.classid = 'pg_catalog.pg_proc'::regclass
+						AND EXISTS (SELECT FROM pg_catalog.pg_proc p
+									 WHERE p.oid = d.objid AND (p.prokind = 'a' OR p.pronargdefaults > 0))))
+			UNION ALL
+			SELECT 'pg_catalog.pg_type'::regclass, r.reltype, 0
+			  FROM pg_catalog.pg_class r
+			 WHERE b.class = 'pg_catalog.pg_class'::regclass AND r.oid = b.object AND r.reltype <> 0
+			UNION ALL
+			SELECT 'pg_catalog.pg_opfamily'::regclass, o.opcfamily, 0
+			  FROM pg_catalog.pg_opclass o
+			 WHERE b.class = 'pg_catalog.pg_opclass'::regclass AND o.oid = b.object
+			UNION ALL
+			SELECT 'pg_catalog.pg_type'::regclass, o.opcintype, 0
+			  FROM pg_catalog.pg_opclass o
+			 WHERE b.class = 'pg_catalog.pg_opfamily'::regclass AND o.opcfamily = b.object
+			UNION ALL
+			SELECT 'pg_catalog.pg_operator'::regclass, m.amopopr, 0
+			  FROM pg_catalog.pg_amop m
+			 WHERE b.class = 'pg_catalog.pg_opfamily'::regclass AND m.amopfamily = b.object
+		 ) n (class, object, attnum)
+	)
+	SELECT b.class, b.object, b.attnum FROM behind b;
+END;
+REVOKE ALL ON FUNCTION kpi.lineage_behind(oid[], oid[]) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.lineage_behind(oid[], oid[]) IS
+	'some objects, and the types, operators, operator families, aggregates, functions with defaults and columns through which a query that does not name them comes to run their functions';
+
 -- What hangs on an object may name it differently after a change.
 CREATE FUNCTION kpi.record_lineage_around(
 	classes oid[], objects oid[], command text, role text,
@@ -1848,25 +1915,36 @@ BEGIN ATOMIC
 		  FROM changed
 		  JOIN pg_catalog.pg_inherits i ON i.inhparent = changed.object
 		 WHERE changed.class = 'pg_catalog.pg_class'::regclass
+	), behind (class, object, attnum) AS (
+		SELECT class, object, 0 FROM changed
+		UNION ALL							-- plain tables and views have nothing behind them
+		SELECT b.class, b.object, b.attnum
+		  FROM (SELECT array_agg(changed.class) AS classes, array_agg(changed.object) AS objects
+				  FROM changed
+				 WHERE changed.class <> 'pg_catalog.pg_class'::regclass
+					OR EXISTS (SELECT FROM kpi.lineage_row_type r WHERE r.relid = changed.object OFFSET 0)) c
+		 CROSS JOIN LATERAL kpi.lineage_behind(c.classes, c.objects) b
+	), used AS MATERIALIZED (
+		SELECT d.classid, d.objid
+		  FROM behind b
+		  JOIN pg_catalog.pg_depend d
+			ON d.refclassid = b.class AND d.refobjid = b.object AND (b.attnum = 0 OR d.refobjsubid = b.attnum)
 	), touched (class, object) AS (
 		SELECT class, object FROM changed
 		UNION
 		SELECT 'pg_catalog.pg_class'::regclass::oid, w.ev_class
-		  FROM changed
-		  JOIN pg_catalog.pg_depend d ON d.refclassid = changed.class AND d.refobjid = changed.object
-		  JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
-		 WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass
+		  FROM used
+		  JOIN pg_catalog.pg_rewrite w ON w.oid = used.objid
+		 WHERE used.classid = 'pg_catalog.pg_rewrite'::regclass
 		UNION
-		SELECT d.classid, d.objid
-		  FROM changed
-		  JOIN pg_catalog.pg_depend d ON d.refclassid = changed.class AND d.refobjid = changed.object
-		 WHERE d.classid = 'pg_catalog.pg_proc'::regclass
+		SELECT used.classid, used.objid
+		  FROM used
+		 WHERE used.classid = 'pg_catalog.pg_proc'::regclass
 		UNION
 		SELECT 'pg_catalog.pg_class'::regclass, a.adrelid
-		  FROM changed
-		  JOIN pg_catalog.pg_depend d ON d.refclassid = changed.class AND d.refobjid = changed.object
-		  JOIN pg_catalog.pg_attrdef a ON a.oid = d.objid
-		 WHERE d.classid = 'pg_catalog.pg_attrdef'::regclass
+		  FROM used
+		  JOIN pg_catalog.pg_attrdef a ON a.oid = used.objid
+		 WHERE used.classid = 'pg_catalog.pg_attrdef'::regclass
 		UNION
 		SELECT 'pg_catalog.pg_class'::regclass::oid, i.inhparent
 		  FROM changed
@@ -1893,7 +1971,8 @@ COMMENT ON FUNCTION kpi.changes_lineage(pg_ddl_command) IS
 	'can a command change columns, their names or what they come from? Most of ALTER TABLE cannot';
 
 -- Most DDL is about what has no lineage and is not read by anything that has.
--- The objects pass through an array so that the planner expects few of them.
+-- The objects pass through an array so that the planner expects few of them, and OFFSET
+-- keeps it from hashing all of a catalog for one of them.
 CREATE VIEW kpi.lineage_ddl AS
 WITH reported (class, object) AS (
 	SELECT d.classid, d.objid
@@ -1925,20 +2004,26 @@ SELECT c.class, c.object
  CROSS JOIN LATERAL unnest(list.classes, list.objects) c (class, object)
  WHERE EXISTS (SELECT FROM pg_catalog.pg_class r
 				WHERE c.class = 'pg_catalog.pg_class'::regclass AND r.oid = c.object
-				  AND (r.relkind IN ('v', 'm') OR r.relhassubclass OR r.relispartition))
+				  AND (r.relkind IN ('v', 'm') OR r.relhassubclass OR r.relispartition) OFFSET 0)
 	OR EXISTS (SELECT FROM pg_catalog.pg_attribute a
-				WHERE c.class = 'pg_catalog.pg_class'::regclass AND a.attrelid = c.object AND a.attgenerated <> '')
+				WHERE c.class = 'pg_catalog.pg_class'::regclass AND a.attrelid = c.object AND a.attgenerated <> '' OFFSET 0)
 	OR EXISTS (SELECT FROM pg_catalog.pg_inherits i
-				WHERE c.class = 'pg_catalog.pg_class'::regclass AND i.inhrelid = c.object)
+				WHERE c.class = 'pg_catalog.pg_class'::regclass AND i.inhrelid = c.object OFFSET 0)
 	OR EXISTS (SELECT FROM pg_catalog.pg_proc p
-				WHERE c.class = 'pg_catalog.pg_proc'::regclass AND p.oid = c.object AND p.prosqlbody IS NOT NULL)
+				WHERE c.class = 'pg_catalog.pg_proc'::regclass AND p.oid = c.object AND p.prosqlbody IS NOT NULL OFFSET 0)
 	OR EXISTS (SELECT FROM pg_catalog.pg_depend d
 				WHERE d.refclassid = c.class AND d.refobjid = c.object
 				  AND (d.classid IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_proc'::regclass)
-					   OR (d.classid = 'pg_catalog.pg_attrdef'::regclass
-						   AND d.refclassid <> 'pg_catalog.pg_class'::regclass)))
-	OR EXISTS (SELECT FROM kpi.lineage_edge e WHERE e.source = c.object AND e.source_class = c.class)
-	OR EXISTS (SELECT FROM kpi.lineage_edge e WHERE e.target = c.object AND e.target_class = c.class);
+					   OR (d.refclassid <> 'pg_catalog.pg_class'::regclass
+						   AND d.classid IN ('pg_catalog.pg_attrdef'::regclass, 'pg_catalog.pg_constraint'::regclass,
+											 'pg_catalog.pg_type'::regclass, 'pg_catalog.pg_operator'::regclass,
+											 'pg_catalog.pg_opclass'::regclass, 'pg_catalog.pg_amproc'::regclass,
+											 'pg_catalog.pg_class'::regclass))) OFFSET 0)
+	OR (c.class = 'pg_catalog.pg_class'::regclass
+		AND EXISTS (SELECT FROM kpi.lineage_row_type r WHERE r.relid = c.object OFFSET 0))
+	OR c.class IN ('pg_catalog.pg_opclass'::regclass, 'pg_catalog.pg_opfamily'::regclass)
+	OR EXISTS (SELECT FROM kpi.lineage_edge e WHERE e.source = c.object AND e.source_class = c.class OFFSET 0)
+	OR EXISTS (SELECT FROM kpi.lineage_edge e WHERE e.target = c.object AND e.target_class = c.class OFFSET 0);
 REVOKE ALL ON kpi.lineage_ddl FROM PUBLIC;
 COMMENT ON VIEW kpi.lineage_ddl IS
 	'what the command that fires an event trigger on ddl_command_end changed, as far as lineage is concerned';
@@ -1973,6 +2058,24 @@ REVOKE ALL ON FUNCTION kpi.record_lineage_of_drop(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.record_lineage_of_drop(text, text) IS
 	'remove the edges of what was dropped, and log them; for an event trigger on sql_drop';
 
+-- Nothing tells any more which types and operators it was that compared or checked
+-- with what was dropped.
+CREATE VIEW kpi.lineage_drop AS
+SELECT d.objid AS object,
+	   d.classid IN ('pg_catalog.pg_opclass'::regclass, 'pg_catalog.pg_opfamily'::regclass,
+					 'pg_catalog.pg_amproc'::regclass)
+	   OR d.object_type = 'domain constraint' AS compares
+  FROM pg_catalog.pg_event_trigger_dropped_objects() d
+ WHERE d.object_type IN ('view', 'materialized view', 'function', 'operator class', 'operator family',
+						 'function of access method', 'domain constraint')
+	OR EXISTS (SELECT FROM kpi.lineage_edge e WHERE e.target = d.objid OFFSET 0)
+	OR EXISTS (SELECT FROM kpi.lineage_edge e WHERE e.source = d.objid OFFSET 0);
+REVOKE ALL ON kpi.lineage_drop FROM PUBLIC;
+COMMENT ON VIEW kpi.lineage_drop IS
+	'what the command that fires an event trigger on sql_drop dropped, as far as lineage is concerned';
+COMMENT ON COLUMN kpi.lineage_drop.object IS 'OID of what was dropped';
+COMMENT ON COLUMN kpi.lineage_drop.compares IS 'may it have brought functions to queries that do not name it?';
+
 CREATE FUNCTION kpi.record_lineage()
 RETURNS event_trigger
 AS 'MODULE_PATHNAME', 'kpi_record_lineage'
@@ -1987,7 +2090,8 @@ CREATE EVENT TRIGGER kpi_record_lineage ON ddl_command_end
 				 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'IMPORT FOREIGN SCHEMA',
 				 'CREATE FUNCTION', 'ALTER FUNCTION', 'CREATE PROCEDURE', 'ALTER PROCEDURE', 'ALTER ROUTINE',
 				 'CREATE SCHEMA', 'ALTER SCHEMA', 'CREATE RULE', 'CREATE EXTENSION', 'ALTER EXTENSION',
-				 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER COLLATION', 'ALTER AGGREGATE', 'ALTER OPERATOR',
+				 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER COLLATION', 'CREATE AGGREGATE', 'ALTER AGGREGATE', 'ALTER OPERATOR',
+				 'CREATE OPERATOR CLASS', 'ALTER OPERATOR FAMILY',
 				 'ALTER SEQUENCE')
 	EXECUTE FUNCTION kpi.record_lineage();
 ALTER EVENT TRIGGER kpi_record_lineage ENABLE ALWAYS;
@@ -2214,7 +2318,7 @@ BEGIN ATOMIC
 	)
 	SELECT r.type, format('%I.%I', n.nspname, c.relname),
 		   CASE WHEN bool_and(t.attnum <> 0) THEN array_agg(a.attname::text ORDER BY a.attnum) END,
-		   pg_get_userbyid(c.relowner), min(t.depth), NULL::oid
+		   pg_get_userbyid(c.relowner), coalesce(min(t.depth) FILTER (WHERE t.attnum = 0), min(t.depth)), NULL::oid
 	  FROM taken t
 	  JOIN pg_catalog.pg_class c ON c.oid = t.object AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
 	  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -2277,12 +2381,11 @@ BEGIN ATOMIC
 	)
 	SELECT r.target_type, r.target,
 		   array_agg(DISTINCT r.target_column) FILTER (WHERE r.target_column IS NOT NULL),
-		   coalesce(pg_get_userbyid(min(n.relowner)),
-					(SELECT pg_get_userbyid(f.proowner) FROM function f
-					  WHERE r.target_type = 'function' AND f.name = r.target)),
+		   pg_get_userbyid(coalesce(min(n.relowner), min(f.proowner))),
 		   min(r.depth), array_agg(DISTINCT r.kind)
 	  FROM reached r
 	  LEFT JOIN relation n ON n.name = r.target
+	  LEFT JOIN function f ON f.name = r.target AND r.target_type = 'function'
 	 GROUP BY r.target_type, r.target
 	UNION ALL
 	SELECT t.kind, t.name, t.columns, t.owner, t.depth, ARRAY['not read']

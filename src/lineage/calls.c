@@ -132,6 +132,7 @@ kpi_may_read_tables(Oid funcid)
 {
 	HeapTuple	tuple;
 	Form_pg_proc form;
+	Datum		symbol;
 	bool		isnull;
 	bool		result;
 
@@ -144,9 +145,11 @@ kpi_may_read_tables(Oid funcid)
 	if (form->prokind == PROKIND_AGGREGATE)
 		result = false;
 	else if (form->prolang == INTERNALlanguageId)
+	{
 		/* another name for one of PostgreSQL's own */
-		result = reads_by_name(fmgr_internal_function(
-													  TextDatumGetCString(SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull))));
+		symbol = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+		result = reads_by_name(fmgr_internal_function(TextDatumGetCString(symbol)));
+	}
 	else
 		result = form->prolang != ClanguageId || may_look_up(form);
 	ReleaseSysCache(tuple);
@@ -322,8 +325,8 @@ add_range_functions(Oid type, int uses, Place *place)
 	form = (Form_pg_range) GETSTRUCT(tuple);
 	if (uses & TYPE_IN)
 		(void) kpi_add_function(form->rngcanonical, place);
-	if (uses & (TYPE_IN | TYPE_COMPARE))	/* bounds are compared when it is
-											 * made */
+	/* bounds are compared when it is made */
+	if (uses & (TYPE_IN | TYPE_COMPARE))
 		add_family_functions(get_opclass_family(form->rngsubopc), place);
 	kpi_add_type(form->rngsubtype, uses, place);
 	ReleaseSysCache(tuple);
@@ -346,7 +349,7 @@ add_column_types(Oid type, int uses, Place *place)
 }
 
 /*
- * How values of a base type are compared, by default.
+ * How values of a type are compared, by default.
  */
 static void
 add_comparison(Oid type, Place *place)
@@ -361,6 +364,22 @@ add_comparison(Oid type, Place *place)
 }
 
 /*
+ * The types that a type is made of.
+ */
+static void
+add_parts(Oid type, Form_pg_type form, int uses, Place *place)
+{
+	if (form->typtype == TYPTYPE_COMPOSITE)
+		add_column_types(type, uses, place);
+	else if (form->typtype == TYPTYPE_RANGE)
+		add_range_functions(type, uses, place);
+	else if (form->typtype == TYPTYPE_MULTIRANGE)
+		kpi_add_type(get_multirange_range(type), uses, place);
+	else if (OidIsValid(form->typelem) && IsTrueArrayType(form))
+		kpi_add_type(form->typelem, uses, place);
+}
+
+/*
  * The functions that belong to a type and the types that it is made of, for some of
  * the uses of its values.  PostgreSQL's own types are made of their like.
  */
@@ -368,9 +387,9 @@ void
 kpi_add_type(Oid type, int uses, Place *place)
 {
 	HeapTuple	tuple;
-	FormData_pg_type form;
+	Form_pg_type form;
 
-	if (type < FirstNormalObjectId || uses == 0)
+	if (type < FirstNormalObjectId)
 		return;
 	check_stack_depth();
 	if (!kpi_follow_object_once(place, TypeRelationId, type, uses))
@@ -378,41 +397,37 @@ kpi_add_type(Oid type, int uses, Place *place)
 	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
 	if (!HeapTupleIsValid(tuple))
 		return;
-	form = *(Form_pg_type) GETSTRUCT(tuple);
-	ReleaseSysCache(tuple);
-
+	form = (Form_pg_type) GETSTRUCT(tuple);
 	if (uses & TYPE_IN)
-		(void) kpi_add_function(form.typinput, place);
+		(void) kpi_add_function(form->typinput, place);
 	if (uses & TYPE_OUT)
-		(void) kpi_add_function(form.typoutput, place);
-	if (form.typtype == TYPTYPE_DOMAIN)
+		(void) kpi_add_function(form->typoutput, place);
+	if (form->typtype == TYPTYPE_DOMAIN)
 	{
 		if (uses & (TYPE_IN | TYPE_CHECK))
 			add_domain_checks(type, place);
-		kpi_add_type(form.typbasetype, uses, place);
+		kpi_add_type(form->typbasetype, uses, place);
 	}
-	else if (uses == TYPE_CHECK)
-		return;
-	else if (form.typtype == TYPTYPE_COMPOSITE)
-		add_column_types(type, uses, place);
-	else if (form.typtype == TYPTYPE_RANGE)
-		add_range_functions(type, uses, place);
-	else if (form.typtype == TYPTYPE_MULTIRANGE)
-		kpi_add_type(get_multirange_range(type), uses, place);
-	else if (OidIsValid(form.typelem) && IsTrueArrayType(&form))
-		kpi_add_type(form.typelem, uses, place);
-	else if (form.typtype == TYPTYPE_BASE && (uses & TYPE_COMPARE))
-		add_comparison(type, place);
+	else if (uses != TYPE_CHECK)
+	{
+		if (uses & TYPE_COMPARE)
+			add_comparison(type, place);
+		add_parts(type, form, uses, place);
+	}
+	ReleaseSysCache(tuple);
 }
 
 /*
- * The type of a value, or the types of a row's.
+ * The type of a value, or the types of a row's.  What an aggregate is only ordered by
+ * is none of its values.
  */
 static void
 add_type_of(Node *value, int uses, Place *place)
 {
 	ListCell   *lc;
 
+	if (IsA(value, TargetEntry) && ((TargetEntry *) value)->resjunk)
+		return;
 	if (IsA(value, TargetEntry))
 		value = (Node *) ((TargetEntry *) value)->expr;
 	if (IsA(value, RowExpr))
@@ -456,15 +471,19 @@ kpi_add_sort(SortGroupClause *clause, Node *expr, Place *place)
 }
 
 /*
- * The functions that a list of operators means.
+ * The comparison of two rows, column by column.
  */
 static void
-add_operators(List *opnos, Place *place)
+add_row_comparison(RowCompareExpr *comparison, Place *place)
 {
-	ListCell   *lc;
+	ListCell   *opno;
+	ListCell   *value;
 
-	foreach(lc, opnos)
-		kpi_add_operator(lfirst_oid(lc), place);
+	forboth(opno, comparison->opnos, value, comparison->largs)
+	{
+		kpi_add_operator(lfirst_oid(opno), place);
+		add_type_of(lfirst(value), TYPE_COMPARE, place);
+	}
 }
 
 /*
@@ -529,7 +548,7 @@ kpi_add_calls(Node *node, Place *place)
 							  ((ScalarArrayOpExpr *) node)->args, place);
 			break;
 		case T_RowCompareExpr:
-			add_operators(((RowCompareExpr *) node)->opnos, place);
+			add_row_comparison((RowCompareExpr *) node, place);
 			break;
 		case T_MinMaxExpr:
 			kpi_add_type(((MinMaxExpr *) node)->minmaxtype, TYPE_COMPARE, place);

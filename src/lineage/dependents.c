@@ -40,9 +40,8 @@ typedef struct Fall
 	ObjectAddress start;
 	Relation	depend;			/* pg_depend */
 	HTAB	   *seen;			/* of ObjectAddress */
-	List	   *now;			/* of ObjectAddress *, as many steps from the
-								 * start */
-	List	   *next;			/* those one step further */
+	List	   *now;			/* of ObjectAddress *, equally far */
+	List	   *next;			/* one step further */
 	int			depth;
 	ReturnSetInfo *rsinfo;
 } Fall;

@@ -126,6 +126,8 @@ find_relation_or_column(NameSearch *search, const char *string)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation or column \"%s\" does not exist", string),
+				 search->types ?
+				 errhint("Write schema.relation, schema.relation.column, schema.function(argument types) or schema.type.") :
 				 errhint("Write schema.relation, schema.relation.column or schema.function(argument types).")));
 	if (!OidIsValid(found->relid))
 	{

@@ -36,6 +36,7 @@ PG_FUNCTION_INFO_V1(kpi_record_lineage);
 typedef struct Recording
 {
 	bool		drops;
+	bool		compares;		/* what compared or checked for others? */
 	const char *command;
 	char	   *role;
 	List	   *underivable;	/* names of objects, each with its problem */
@@ -134,6 +135,19 @@ take_problem(HeapTuple row, TupleDesc desc, void *arg)
 }
 
 /*
+ * Take whether something that was dropped may have brought functions to queries that do
+ * not name it.
+ */
+static void
+take_drop(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Recording  *recording = arg;
+	bool		isnull;
+
+	recording->compares |= DatumGetBool(kpi_row_value(row, desc, 1, &isnull));
+}
+
+/*
  * Errand: record what a command changed, with the rights of the extension's owner.
  */
 static void
@@ -145,12 +159,10 @@ record_body(void *arg)
 	CStringGetTextDatum(recording->role)};
 
 	/* asked after every command: most are of no concern */
-	if (!kpi_registry_has(recording->drops ?
-						  "SELECT FROM pg_catalog.pg_event_trigger_dropped_objects() AS d"
-						  " WHERE d.object_type OPERATOR(pg_catalog.=) ANY ('{view,materialized view,function}')"
-						  " OR EXISTS (SELECT FROM kpi.lineage_edge AS e WHERE e.target OPERATOR(pg_catalog.=) d.objid)"
-						  " OR EXISTS (SELECT FROM kpi.lineage_edge AS e WHERE e.source OPERATOR(pg_catalog.=) d.objid)" :
-						  "SELECT FROM kpi.lineage_ddl", 0, NULL, NULL))
+	if (recording->drops ?
+		kpi_registry_read("SELECT compares FROM kpi.lineage_drop", 0, NULL, NULL,
+						  take_drop, recording) == 0 :
+		!kpi_registry_has("SELECT FROM kpi.lineage_ddl", 0, NULL, NULL))
 		return;
 
 	/* its snapshot may be older than what hangs on the object */
@@ -161,8 +173,14 @@ record_body(void *arg)
 	if (recording->drops)
 		(void) kpi_registry_execute("SELECT kpi.record_lineage_of_drop($1, $2)",
 									2, argtypes, values, NULL);
-	else
-		/* the function writes, under snapshots of its own */
+	/* the functions write, under snapshots of their own */
+	if (recording->compares)
+		(void) kpi_registry_read("SELECT r.name, r.problem, r.passing"
+								 " FROM (SELECT pg_catalog.array_agg(target_class) AS classes, pg_catalog.array_agg(target) AS objects FROM kpi.lineage_edge"
+								 " WHERE source_class OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass) AS c,"
+								 " kpi.record_lineage(c.classes, c.objects, $1, $2, false) AS r",
+								 2, argtypes, values, take_problem, recording);
+	if (!recording->drops)
 		(void) kpi_registry_read("SELECT r.name, r.problem, r.passing"
 								 " FROM (SELECT pg_catalog.array_agg(class) AS classes, pg_catalog.array_agg(object) AS objects FROM kpi.lineage_ddl) AS c,"
 								 " kpi.record_lineage_around(c.classes, c.objects, $1, $2) AS r",

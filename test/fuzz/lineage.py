@@ -4,7 +4,9 @@
 Each case makes a view, a materialized view or a function of a random query that uses all columns of its subqueries. Then
 every column that pg_depend says it uses must be a source of one of its edges, and every source must be in pg_depend. Between
 the cases random DDL renames, moves, drops, adds and attaches; after it recorded lineage must be what is derived (kpi.check()
-is silent), and no warning may have been raised. At the end kpi.upstream(), kpi.downstream() and the indirect rows of
+is silent), and no warning may have been raised. Queries run functions that they do not call by name (of aggregates,
+operators, domains, sorting, default arguments), which the DDL changes, too. Now and then something is dropped with CASCADE and
+put back: what goes must be what kpi.impact() told. At the end kpi.upstream(), kpi.downstream() and the indirect rows of
 kpi.lineage are compared with a walk over the direct edges that is written again here.
 
 Needs a server with kpitables preloaded (PGHOST, PGPORT, PGUSER). Usage: lineage.py [cases] [seed]. Prints a line of totals;
@@ -33,19 +35,51 @@ CREATE TABLE "s ""2".t4a PARTITION OF "s ""2".t4 FOR VALUES FROM (0) TO (10) PAR
 CREATE TABLE "s ""2".t4aa PARTITION OF "s ""2".t4a DEFAULT;
 CREATE TABLE "s ""2".t4b PARTITION OF "s ""2".t4 FOR VALUES FROM (10) TO (20);
 CREATE TABLE s0.t5 (a int, b int); CREATE TABLE s0.t5a (z int) INHERITS (s0.t5);
+CREATE SCHEMA run;
+CREATE TABLE run.r (v int, w int);
+CREATE FUNCTION run.plus(a int, b int) RETURNS int IMMUTABLE RETURN a + b + (SELECT max(v) FROM run.r);
+CREATE FUNCTION run.acc(a int, b int) RETURNS int IMMUTABLE RETURN a + b;
+CREATE FUNCTION run.acc2(a int, b int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN a; END';
+CREATE FUNCTION run.fin(a int) RETURNS int IMMUTABLE RETURN a - (SELECT count(w) FROM run.r);
+CREATE FUNCTION run.fixed() RETURNS int IMMUTABLE RETURN 1;
+CREATE FUNCTION run.fixed2() RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 1; END';
+CREATE FUNCTION run.with_default(a int, b int DEFAULT run.fixed()) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a + b';
+CREATE FUNCTION run.ok(a int) RETURNS boolean IMMUTABLE RETURN a > (SELECT min(v) FROM run.r);
+CREATE FUNCTION run.ok2(a int) RETURNS boolean LANGUAGE internal IMMUTABLE AS 'int4abs';
+CREATE AGGREGATE run.total (int) (SFUNC = run.acc, STYPE = int, FINALFUNC = run.fin);
+CREATE OPERATOR run.## (LEFTARG = int, RIGHTARG = int, FUNCTION = run.plus);
+CREATE DOMAIN run.some_int AS int CHECK (run.ok(VALUE));
+CREATE DOMAIN run.few AS run.some_int;
+CREATE TYPE run.pair AS (x int, y int);
+CREATE FUNCTION run.cmp(a run.pair, b run.pair) RETURNS int IMMUTABLE RETURN (a).x - (b).x;
+CREATE FUNCTION run.lt(a run.pair, b run.pair) RETURNS boolean IMMUTABLE RETURN run.cmp(a, b) < 0;
+CREATE FUNCTION run.eq(a run.pair, b run.pair) RETURNS boolean IMMUTABLE RETURN run.cmp(a, b) = 0;
+CREATE OPERATOR run.<! (LEFTARG = run.pair, RIGHTARG = run.pair, FUNCTION = run.lt);
+CREATE OPERATOR run.=! (LEFTARG = run.pair, RIGHTARG = run.pair, FUNCTION = run.eq);
+CREATE OPERATOR CLASS run.pair_ops DEFAULT FOR TYPE run.pair USING btree AS OPERATOR 1 run.<!, OPERATOR 3 run.=!, FUNCTION 1 run.cmp(run.pair, run.pair);
 """
 
 USED = """
-WITH it AS (SELECT %s::regclass::oid AS relid UNION ALL SELECT %s::regprocedure::oid), used AS (
+WITH RECURSIVE it AS (SELECT %s::regclass::oid AS relid UNION ALL SELECT %s::regprocedure::oid), used AS (
 	SELECT d.refclassid, d.refobjid, d.refobjsubid FROM it JOIN pg_rewrite w ON w.ev_class = it.relid
 	  JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid WHERE d.refobjid <> it.relid
 	UNION SELECT d.refclassid, d.refobjid, d.refobjsubid FROM it
-	  JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = it.relid)
+	  JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = it.relid),
+runs AS (		-- whatever depends on what, from what is named to the functions it is made of: none of these bodies is a tree
+	SELECT refclassid AS class, refobjid AS object FROM used WHERE refclassid <> 'pg_class'::regclass
+	UNION SELECT n.class, n.object FROM runs CROSS JOIN LATERAL (
+		SELECT d.refclassid, d.refobjid FROM pg_depend d WHERE d.classid = runs.class AND d.objid = runs.object
+		   AND NOT EXISTS (SELECT FROM pg_proc p WHERE p.oid = runs.object AND p.prosqlbody IS NOT NULL)
+		UNION SELECT 'pg_constraint'::regclass, c.oid FROM pg_constraint c WHERE c.contypid = runs.object AND c.contypid <> 0
+		UNION SELECT 'pg_opclass'::regclass, o.oid FROM pg_opclass o WHERE o.opcintype = runs.object AND o.oid >= 16384
+		UNION SELECT 'pg_proc'::regclass, f.amproc FROM pg_amproc f JOIN pg_opclass o ON o.opcfamily = f.amprocfamily WHERE o.oid = runs.object
+		UNION SELECT 'pg_operator'::regclass, m.amopopr FROM pg_amop m JOIN pg_opclass o ON o.opcfamily = m.amopfamily WHERE o.oid = runs.object
+	) n (class, object))
 SELECT format('%%I.%%I', n.nspname, c.relname), a.attname FROM used u JOIN pg_class c ON c.oid = u.refobjid
   JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.refobjsubid AND a.attnum > 0 WHERE u.refclassid = 'pg_class'::regclass
-UNION SELECT format('%%I.%%I(%%s)', n.nspname, p.proname, ''), NULL FROM used u JOIN pg_proc p ON p.oid = u.refobjid
-  JOIN pg_namespace n ON n.oid = p.pronamespace WHERE u.refclassid = 'pg_proc'::regclass AND p.oid >= 16384
+  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.refobjsubid AND a.attnum > 0 WHERE u.refclassid = 'pg_class'::regclass AND c.relkind <> 'c'
+UNION SELECT kpi.lineage_function_name(p.oid), NULL FROM runs JOIN pg_proc p ON p.oid = runs.object JOIN pg_language l ON l.oid = p.prolang
+ WHERE runs.class = 'pg_proc'::regclass AND p.oid >= 16384 AND l.lanname NOT IN ('internal', 'c')
 """
 
 
@@ -85,7 +119,10 @@ class Query:
         forms = ["%s", "%s", "coalesce(%s, 0)", "abs(%s)", "CASE WHEN %s > 3 THEN 1 ELSE 0 END", "CASE %s WHEN 1 THEN 2 END",
                  "(ARRAY[%s, 7])[1]", "length(%s::text)", "(%s IS NULL)::int", "nullif(%s, 4)", "greatest(%s, 1)",
                  "(sum(1) OVER (PARTITION BY %s))::int", "(rank() OVER (ORDER BY %s))::int", "lag(%s) OVER ()",
-                 "(count(*) FILTER (WHERE %s > 1) OVER ())::int", "(ROW(%s, 2) < ROW(1, 1))::int"]
+                 "(count(*) FILTER (WHERE %s > 1) OVER ())::int", "(ROW(%s, 2) < ROW(1, 1))::int", "run.with_default(%s)", "(%s OPERATOR(run.##) 1)",
+                 "(%s::run.few)::int", "(%s::text::run.some_int)::int", "(array_length(ARRAY[%s]::run.few[], 1))",
+                 "(greatest(ROW(%s, 1)::run.pair, ROW(1, 2)::run.pair)).x", "(run.total(%s) OVER ())",
+                 "(rank() OVER (ORDER BY ROW(%s, 1)::run.pair))::int", "(ARRAY[ROW(%s, 1)::run.pair] = ARRAY[ROW(2, 2)::run.pair])::int"]
         if self.rng.random() < 0.15:
             return self.sublink(column)
         return self.rng.choice(forms) % column
@@ -93,7 +130,8 @@ class Query:
     def aggregate(self, column):
         forms = ["max(%s)", "min(%s + 1)", "count(DISTINCT %s)::int", "(sum(1) FILTER (WHERE %s > 1))::int",
                  "percentile_disc(0.5) WITHIN GROUP (ORDER BY %s)", "array_length(array_agg(1 ORDER BY %s), 1)",
-                 "length(string_agg(%s::text, ',' ORDER BY 1))", "max(CASE WHEN %s > 0 THEN 1 END)", "(avg(%s))::int"]
+                 "length(string_agg(%s::text, ',' ORDER BY 1))", "max(CASE WHEN %s > 0 THEN 1 END)", "(avg(%s))::int", "run.total(%s)", "run.total(%s) FILTER (WHERE true)",
+                 "count(DISTINCT ROW(%s, 1)::run.pair)::int", "array_length(array_agg(1 ORDER BY ROW(%s, 1)::run.pair), 1)"]
         return self.rng.choice(forms) % column
 
     def source(self, depth, outer, ctes):
@@ -270,12 +308,43 @@ class Database:
         return self.rows("""SELECT CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END
 			  FROM pg_class WHERE oid = %s::regclass""", name)[0][0]
 
+    def change_run(self):
+        """A statement of DDL on what queries run without naming it."""
+        rng = self.rng
+        names = dict(self.rows("SELECT obj_description(p.oid, 'pg_proc'), format('run.%I', p.proname) FROM pg_proc p WHERE pronamespace = 'run'::regnamespace"))
+        form = rng.randrange(9)
+        if form == 0:
+            return "CREATE OR REPLACE AGGREGATE %s (int) (SFUNC = %s, STYPE = int%s)" % (
+                names["total"], names[rng.choice(["acc", "acc2", "plus"])], rng.choice(["", ", FINALFUNC = %s" % names["fin"]]))
+        if form == 1:
+            return "ALTER DOMAIN run.%s ADD CONSTRAINT %s CHECK (%s(VALUE)) NOT VALID" % (
+                rng.choice(["some_int", "few"]), self.fresh("k"), names[rng.choice(["ok", "ok2"])])
+        if form == 2:
+            found = self.rows("SELECT contypid::regtype::text, quote_ident(conname) FROM pg_constraint WHERE contypid <> 0 AND connamespace = 'run'::regnamespace ORDER BY oid")
+            return "ALTER DOMAIN %s DROP CONSTRAINT %s" % rng.choice(found) if found else "SELECT 1"
+        if form == 3:
+            name = rng.choice([n for n in names if n != "total"])
+            return "ALTER ROUTINE %s RENAME TO %s" % (names[name], self.fresh("g"))
+        if form == 4:
+            return "CREATE OR REPLACE FUNCTION %s(a int, b int DEFAULT %s) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a + b'" % (
+                names["with_default"], rng.choice(["1", names["fixed"] + "()", names["fixed2"] + "()"]))
+        if form == 5:
+            return "CREATE OR REPLACE FUNCTION %s(a int) RETURNS boolean %s" % (names["ok2"], rng.choice([
+                "LANGUAGE internal IMMUTABLE AS 'int4abs'", "LANGUAGE plpgsql AS 'BEGIN RETURN true; END'", "RETURN true"]))
+        if form == 6:
+            return "CREATE OR REPLACE FUNCTION %s(a int, b int) RETURNS int IMMUTABLE RETURN a + b + (SELECT max(%s) FROM run.r)" % (names["plus"], rng.choice("vw"))
+        if form == 7:
+            return "ALTER AGGREGATE %s (int) RENAME TO total" % names["total"]
+        return "ALTER OPERATOR FAMILY run.pair_ops USING btree RENAME TO pair_ops"
+
     def change(self):
         """A statement of DDL on something that is there; it may be refused."""
         rng = self.rng
         name, columns, what = rng.choice(self.relations())
         kind = self.kind(name)
         column = rng.choice(columns)
+        if rng.random() < 0.25:
+            return self.change_run()
         form = rng.randrange(14)
         if form <= 2:
             return "ALTER %s %s RENAME COLUMN %s TO %s" % (kind, name, column, rng.choice(NAMES + [self.fresh("n")]))
@@ -408,6 +477,43 @@ def check_recorded(database, connection, last):
         raise Failure("after %s\n%s\n%s" % (last, found, warnings))
 
 
+def check_drop(database, connection, rng):
+    """What DROP ... CASCADE takes against what kpi.impact() told; all is put back. Whether it was dropped."""
+    form = rng.random()
+    name, columns, _ = rng.choice(database.relations())
+    kind = database.kind(name)
+    if form < 0.4 and kind == "TABLE":
+        column = rng.choice(columns)
+        told, statement = "%s.%s" % (name, column), "ALTER TABLE %s DROP COLUMN %s CASCADE" % (name, column)
+    elif form < 0.6:
+        told, statement = name, "DROP %s %s CASCADE" % (kind, name)
+    elif form < 0.7:
+        told = rng.choice(["run.some_int", "run.few", "run.pair"])
+        statement = "DROP TYPE %s CASCADE" % told
+    elif form < 0.75:
+        told = "run.r." + rng.choice("vw")
+        statement = "ALTER TABLE run.r DROP COLUMN %s CASCADE" % told[-1]
+    else:
+        told = rng.choice(database.rows("SELECT kpi.lineage_function_name(oid) FROM pg_proc WHERE pronamespace::regnamespace::text ~ '^(s|\"s|run)' ORDER BY oid"))[0]
+        statement = "DROP ROUTINE %s CASCADE" % told
+    there = """SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		 WHERE c.relkind IN ('r', 'p', 'v', 'm') UNION ALL SELECT kpi.lineage_function_name(oid) FROM pg_proc WHERE oid >= 16384"""
+    impact = {r[0]: r[1:] for r in database.rows("SELECT name, columns, how FROM kpi.impact(%s)", told)}
+    before = {r[0] for r in database.rows(there)}
+    database.cursor.execute("BEGIN")
+    if not execute(connection, database.cursor, statement):
+        database.cursor.execute("ROLLBACK")
+        return 0
+    taken = before - {r[0] for r in database.rows(there)} - {told}
+    database.cursor.execute("ROLLBACK")
+    del connection.notices[:]
+    missing = taken - set(impact)
+    surplus = {n for n, (of, how) in impact.items() if how == ["not read"] and of is None} - taken
+    if missing or surplus:
+        raise Failure("%s\nnot told %s\nnot taken %s" % (statement, sorted(missing), sorted(surplus)))
+    return 1
+
+
 def check_walks(database, rng):
     """Upstream, downstream and the indirect edges against a walk that is written here."""
     edges = database.rows("SELECT source, source_column, source_type, target, target_column, target_type, kind FROM kpi.lineage WHERE direct ORDER BY 1, 2, 4, 5, 7")
@@ -463,8 +569,12 @@ def main():
     connection.autocommit = True
     cursor = connection.cursor()
     cursor.execute(SETUP)
+    cursor.execute("""DO $$ DECLARE f regprocedure; BEGIN
+		FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'run'::regnamespace LOOP
+			EXECUTE format('COMMENT ON ROUTINE %s IS %L', f, (SELECT proname FROM pg_proc WHERE oid = f));
+		END LOOP; END $$""")
     database = Database(cursor, rng)
-    made = refused = changes = 0
+    made = refused = changes = drops = 0
     try:
         for number in range(CASES):
             generator = Query(rng, database.relations(), database.functions())
@@ -503,11 +613,14 @@ def main():
                     connection.notices[:] = [n for n in connection.notices if "no transaction" not in n]
                 changes += done
             check_recorded(database, connection, last)
+            if rng.random() < 0.2:
+                drops += check_drop(database, connection, rng)
         asked, ways = check_walks(database, rng)
     except Failure as failure:
         print("seed %d case %d: %s" % (SEED, number, failure))
         return 1
-    print("seed %d: %d queries, %d refused, %d changes, %d walks, %d indirect edges" % (SEED, made, refused, changes, asked, ways))
+    print("seed %d: %d queries, %d refused, %d changes, %d drops, %d walks, %d indirect edges" % (
+        SEED, made, refused, changes, drops, asked, ways))
     connection.close()
     admin.cursor().execute("DROP DATABASE " + DATABASE)
     return 0 if made > refused * 4 else 1
