@@ -371,7 +371,7 @@ Datum
 kpi_explain_measure(PG_FUNCTION_ARGS)
 {
 	Query	   *query = parse_statement(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	QueryText	text = {query, NULL};
+	QueryText text = {query, NULL};
 	List	   *measured = NIL;
 	Rewrite		rewrite = {0};
 
