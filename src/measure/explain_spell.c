@@ -12,9 +12,6 @@
  */
 #include "postgres.h"
 
-#include "access/stratnum.h"
-#include "catalog/pg_namespace.h"
-#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -23,8 +20,6 @@
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
-#include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
 #include "measure/explain.h"
 
@@ -34,22 +29,6 @@ typedef struct SpellLevel
 	Query	   *query;
 	struct SpellLevel *parent;
 } SpellLevel;
-
-/*
- * Does the name of an operator alone mean it, with an empty search path?
- */
-bool
-kpi_is_plain_operator(Oid opno)
-{
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opno));
-	bool		result;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", opno);
-	result = ((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace == PG_CATALOG_NAMESPACE;
-	ReleaseSysCache(tuple);
-	return result;
-}
 
 /*
  * The query some levels up.
@@ -185,8 +164,8 @@ is_written_row(RowExpr *row)
 /*
  * A query with one entry in FROM, or none.
  */
-static Query *
-make_select(List *target_list, RangeTblEntry *rte)
+Query *
+kpi_make_select(List *target_list, RangeTblEntry *rte)
 {
 	Query	   *query = makeNode(Query);
 
@@ -224,287 +203,16 @@ spell_named_row(RowExpr *row)
 		columns = lappend(columns, makeTargetEntry(lfirst(lc), foreach_current_index(lc) + 1,
 												   strVal(lfirst(lc2)), false));
 	rte->rtekind = RTE_SUBQUERY;
-	rte->subquery = make_select(columns, NULL);
+	rte->subquery = kpi_make_select(columns, NULL);
 	rte->alias = makeAlias("r", NIL);
 	rte->eref = makeAlias("r", copyObject(row->colnames));
 	rte->inFromCl = true;
 
+	columns = list_make1(makeTargetEntry((Expr *) whole, 1, "r", false));
 	sublink->subLinkType = EXPR_SUBLINK;
-	sublink->subselect = (Node *) make_select(list_make1(makeTargetEntry((Expr *) whole, 1, "r", false)),
-											  rte);
+	sublink->subselect = (Node *) kpi_make_select(columns, rte);
 	sublink->location = -1;
 	return (Node *) sublink;
-}
-
-/*
- * A comparison of two values by an operator
- */
-static Node *
-make_comparison(Oid opno, Oid collation, Node *left, Node *right)
-{
-	Expr	   *result = make_opclause(opno, BOOLOID, false, (Expr *) copyObject(left),
-									   (Expr *) copyObject(right), InvalidOid, collation);
-
-	set_opfuncid((OpExpr *) result);
-	return (Node *) result;
-}
-
-/*
- * IS NULL, of a value that is no row
- */
-static Expr *
-make_null_test(Node *arg, NullTestType type)
-{
-	NullTest   *test = makeNode(NullTest);
-
-	test->arg = (Expr *) copyObject(arg);
-	test->nulltesttype = type;
-	test->argisrow = type_is_rowtype(exprType(arg));
-	test->location = -1;
-	return (Expr *) test;
-}
-
-/*
- * CASE WHEN ... THEN ... [WHEN ... THEN ...] ELSE ... END
- */
-static CaseExpr *
-make_case(Oid type, Oid collation, Expr *result)
-{
-	CaseExpr   *expr = makeNode(CaseExpr);
-
-	expr->casetype = type;
-	expr->casecollid = collation;
-	expr->defresult = result;
-	expr->location = -1;
-	return expr;
-}
-
-/*
- * Add a WHEN to a CASE.
- */
-static void
-add_when(CaseExpr *expr, Expr *condition, Expr *result)
-{
-	CaseWhen   *when = makeNode(CaseWhen);
-
-	when->expr = condition;
-	when->result = result;
-	when->location = -1;
-	expr->args = lappend(expr->args, when);
-}
-
-/*
- * NULLIF and IS DISTINCT FROM with an operator that these words do not mean.
- */
-static Node *
-spell_comparison(OpExpr *op)
-{
-	Node	   *left = linitial(op->args);
-	Node	   *right = lsecond(op->args);
-	CaseExpr   *expr;
-
-	if (IsA(op, NullIfExpr))
-	{
-		expr = make_case(op->opresulttype, op->opcollid, (Expr *) copyObject(left));
-		add_when(expr, (Expr *) make_comparison(op->opno, op->inputcollid, left, right),
-				 (Expr *) makeNullConst(op->opresulttype, -1, op->opcollid));
-		return (Node *) expr;
-	}
-	expr = make_case(BOOLOID, InvalidOid,
-					 makeBoolExpr(NOT_EXPR, list_make1((Expr *) make_comparison(op->opno, op->inputcollid, left, right)), -1));
-	add_when(expr, make_null_test(left, IS_NULL), make_null_test(right, IS_NOT_NULL));
-	add_when(expr, make_null_test(right, IS_NULL), (Expr *) makeBoolConst(true, false));
-	return (Node *) expr;
-}
-
-/*
- * Mutator that puts a value where a CASE's own value stands.
- */
-static Node *
-replace_case_value(Node *node, Node *value)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, CaseTestExpr))
-		return copyObject(value);
-	if (IsA(node, CaseExpr) && ((CaseExpr *) node)->arg != NULL)
-		return node;			/* its own */
-	return expression_tree_mutator(node, replace_case_value, value);
-}
-
-/*
- * CASE x WHEN y ... by an operator that is not named: CASE WHEN x = y ...
- */
-static void
-spell_case(CaseExpr *expr)
-{
-	bool		is_plain = true;
-	ListCell   *lc;
-
-	if (expr->arg == NULL || contain_volatile_functions((Node *) expr->arg))
-		return;
-	foreach(lc, expr->args)
-	{
-		OpExpr	   *op = (OpExpr *) lfirst_node(CaseWhen, lc)->expr;
-
-		is_plain &= !IsA(op, OpExpr) || kpi_is_plain_operator(op->opno);
-	}
-	if (is_plain)
-		return;
-	foreach(lc, expr->args)
-	{
-		CaseWhen   *when = lfirst_node(CaseWhen, lc);
-
-		when->expr = (Expr *) replace_case_value((Node *) when->expr, (Node *) expr->arg);
-	}
-	expr->arg = NULL;
-}
-
-/*
- * A comparison of rows, column by column: (a, b) < (c, d) is a < c OR a = c AND b < d.
- * It is unknown where the columns that decide it are, as that is.
- */
-static Node *
-spell_row_comparison(RowCompareExpr *row)
-{
-	Node	   *result = NULL;
-
-	for (int i = list_length(row->opnos) - 1; i >= 0; i--)
-	{
-		Node	   *left = list_nth(row->largs, i);
-		Node	   *right = list_nth(row->rargs, i);
-		Oid			family = list_nth_oid(row->opfamilies, i);
-		Oid			collation = list_nth_oid(row->inputcollids, i);
-		Oid			opno = list_nth_oid(row->opnos, i);
-		Oid			lefttype;
-		Oid			righttype;
-		int			strategy;
-		Node	   *same;
-
-		if (result == NULL)
-		{
-			result = make_comparison(opno, collation, left, right);
-			continue;
-		}
-		get_op_opfamily_properties(opno, family, false, &strategy, &lefttype, &righttype);
-		same = make_comparison(get_opfamily_member(family, lefttype, righttype,
-												   BTEqualStrategyNumber),
-							   collation, left, right);
-		if (strategy == BTLessEqualStrategyNumber || strategy == BTGreaterEqualStrategyNumber)
-			opno = get_opfamily_member(family, lefttype, righttype,
-									   strategy == BTLessEqualStrategyNumber ?
-									   BTLessStrategyNumber : BTGreaterStrategyNumber);
-		result = (Node *)
-			makeBoolExpr(OR_EXPR,
-						 list_make2(make_comparison(opno, collation, left, right),
-									makeBoolExpr(AND_EXPR, list_make2(same, result), -1)),
-						 -1);
-	}
-	return result;
-}
-
-/*
- * Walker that collects the operators of a comparison of rows.
- */
-static bool
-collect_operators_walker(Node *node, List **opnos)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, OpExpr))
-		*opnos = lappend_oid(*opnos, ((OpExpr *) node)->opno);
-	if (IsA(node, RowCompareExpr))
-		*opnos = list_concat(*opnos, ((RowCompareExpr *) node)->opnos);
-	return expression_tree_walker(node, collect_operators_walker, opnos);
-}
-
-/*
- * Are there several operators, and one that its name alone does not mean?
- */
-static bool
-needs_spelling(Node *comparison)
-{
-	List	   *opnos = NIL;
-	ListCell   *lc;
-
-	(void) collect_operators_walker(comparison, &opnos);
-	if (list_length(opnos) < 2)
-		return false;
-	foreach(lc, opnos)
-	{
-		if (!kpi_is_plain_operator(lfirst_oid(lc)))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Mutator that puts columns of a subquery where those of a comparison's subquery stand.
- */
-static Node *
-replace_sublink_params(Node *node, void *context)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_SUBLINK)
-	{
-		Param	   *param = (Param *) node;
-
-		return (Node *) makeVar(1, param->paramid, param->paramtype, param->paramtypmod,
-								param->paramcollid, 0);
-	}
-	return expression_tree_mutator(node, replace_sublink_params, context);
-}
-
-/*
- * (a, b) IN (SELECT c, d ...), ANY and ALL by operators of which not all can be named:
- * true = ANY (SELECT a = s.c AND b = s.d FROM (SELECT c, d ...) AS s).  Where the
- * subquery gives one row, that is (SELECT a = s.c AND b = s.d FROM ...).
- */
-static void
-spell_sublink(SubLink *sublink)
-{
-	Query	   *subselect = (Query *) sublink->subselect;
-	RangeTblEntry *rte;
-	Node	   *comparison = sublink->testexpr;
-	Param	   *param;
-	List	   *names = NIL;
-	ListCell   *lc;
-
-	if (comparison == NULL || !needs_spelling(comparison))
-		return;
-
-	foreach(lc, subselect->targetList)
-	{
-		if (!lfirst_node(TargetEntry, lc)->resjunk)
-			names = lappend(names, makeString(psprintf("column%d", list_length(names) + 1)));
-	}
-	IncrementVarSublevelsUp((Node *) subselect, 1, 1);
-	IncrementVarSublevelsUp(comparison, 1, 0);
-	rte = makeNode(RangeTblEntry);
-	rte->rtekind = RTE_SUBQUERY;
-	rte->subquery = subselect;
-	rte->alias = makeAlias("s", names);
-	rte->eref = copyObject(rte->alias);
-	rte->inFromCl = true;
-	comparison = replace_sublink_params(comparison, NULL);
-	sublink->subselect = (Node *)
-		make_select(list_make1(makeTargetEntry((Expr *) comparison, 1, "compared", false)), rte);
-
-	if (sublink->subLinkType == ROWCOMPARE_SUBLINK)
-	{
-		sublink->subLinkType = EXPR_SUBLINK;
-		sublink->testexpr = NULL;
-		return;
-	}
-	param = makeNode(Param);
-	param->paramkind = PARAM_SUBLINK;
-	param->paramid = 1;
-	param->paramtype = BOOLOID;
-	param->paramtypmod = -1;
-	param->location = -1;
-	sublink->testexpr = make_comparison(BooleanEqualOperator, InvalidOid,
-										makeBoolConst(true, false), (Node *) param);
 }
 
 /* Search for a column of a query around */
@@ -578,7 +286,7 @@ spell_aggregate(SpellLevel *level, Aggref *agg)
 		agg->aggfilter = (Expr *)
 			make_and_qual((Node *) agg->aggfilter,
 						  (Node *) makeBoolExpr(OR_EXPR,
-												list_make2(make_null_test((Node *) column, IS_NOT_NULL),
+												list_make2(kpi_null_test((Node *) column, IS_NOT_NULL),
 														   makeBoolConst(true, false)),
 												-1));
 }
@@ -616,17 +324,9 @@ spell_expression(SpellLevel *level, Node *node)
 			break;
 		case T_DistinctExpr:
 		case T_NullIfExpr:
-			if (!kpi_is_plain_operator(((OpExpr *) node)->opno) &&
-				!contain_volatile_functions(node))
-				return spell_comparison((OpExpr *) node);
-			break;
 		case T_CaseExpr:
-			spell_case((CaseExpr *) node);
-			break;
 		case T_RowCompareExpr:
-			if (needs_spelling(node))
-				return spell_row_comparison((RowCompareExpr *) node);
-			break;
+			return kpi_spell_comparison(node);
 		case T_Aggref:
 			spell_aggregate(level, (Aggref *) node);
 			break;
@@ -714,95 +414,6 @@ spell_grouping_keys(Query *query)
 }
 
 /*
- * Does an INSERT store the columns of its query, or of its VALUES, as they are?
- */
-static bool
-inserts_as_is(Query *query, int rti)
-{
-	ListCell   *lc;
-
-	if (list_length(query->targetList) !=
-		list_length(rt_fetch(rti, query->rtable)->eref->colnames))
-		return false;
-	foreach(lc, query->targetList)
-	{
-		Var		   *var = (Var *) strip_implicit_coercions((Node *) lfirst_node(TargetEntry, lc)->expr);
-
-		if (!IsA(var, Var) || var->varno != rti || var->varattno != foreach_current_index(lc) + 1)
-			return false;
-	}
-	return true;
-}
-
-/*
- * The rewriter sorts the columns of an INSERT and adds defaults, which the deparser
- * does not expect beside a query: let a query around that one give them.
- */
-static void
-spell_inserted(Query *query, int rti)
-{
-	RangeTblEntry *source = copyObject(rt_fetch(rti, query->rtable));
-	RangeTblEntry *rte = makeNode(RangeTblEntry);
-	List	   *columns = copyObject(query->targetList);
-	ListCell   *lc;
-
-	if (source->rtekind == RTE_SUBQUERY)
-		IncrementVarSublevelsUp((Node *) source->subquery, 1, 1);
-	else
-		IncrementVarSublevelsUp((Node *) source->values_lists, 1, 0);
-	source->inFromCl = true;
-	if (source->alias == NULL)
-		source->alias = makeAlias("s", NIL);
-	ChangeVarNodes((Node *) columns, rti, 1, 0);
-
-	rte->rtekind = RTE_SUBQUERY;
-	rte->subquery = make_select(columns, source);
-	rte->eref = makeAlias("*SELECT*", NIL);
-	foreach(lc, columns)
-	{
-		TargetEntry *tle = lfirst_node(TargetEntry, lc);
-		TargetEntry *target = list_nth_node(TargetEntry, query->targetList,
-											foreach_current_index(lc));
-		Node	   *expr = (Node *) tle->expr;
-
-		tle->resno = foreach_current_index(lc) + 1;
-		rte->eref->colnames = lappend(rte->eref->colnames, makeString(tle->resname));
-		target->expr = (Expr *) makeVar(rti, tle->resno, exprType(expr), exprTypmod(expr),
-										exprCollation(expr), 0);
-	}
-	lfirst(list_nth_cell(query->rtable, rti - 1)) = rte;
-}
-
-/*
- * What the rewriter did to a statement that changes a relation: the relation, which it
- * took from a view's FROM, is not read once more, and identity columns that it gave a
- * value may have one.
- */
-static void
-spell_changes(Query *query)
-{
-	ListCell   *lc;
-
-	if (query->resultRelation == 0)
-		return;
-	rt_fetch(query->resultRelation, query->rtable)->inFromCl = false;
-	if (query->commandType != CMD_INSERT)
-		return;
-	foreach(lc, query->targetList)
-	{
-		if (IsA(lfirst_node(TargetEntry, lc)->expr, NextValueExpr))
-			query->override = OVERRIDING_SYSTEM_VALUE;
-	}
-	if (query->jointree->fromlist != NIL)
-	{
-		int			rti = linitial_node(RangeTblRef, query->jointree->fromlist)->rtindex;
-
-		if (!inserts_as_is(query, rti))
-			spell_inserted(query, rti);
-	}
-}
-
-/*
  * The rewriter wrote SEARCH and CYCLE of a recursive CTE out.  By breadth it made rows
  * whose fields SQL cannot name in the recursion.
  */
@@ -838,13 +449,13 @@ spell_mutator(Node *node, SpellLevel *level)
 		query = query_tree_mutator(query, spell_mutator, &inner, QTW_DONT_COPY_QUERY);
 
 		spell_grouping_keys(query);
-		spell_changes(query);
+		kpi_spell_changes(query);
 		foreach(lc, query->rtable)
 			spell_entry_names(lfirst(lc));
 		return (Node *) query;
 	}
 	if (IsA(node, SubLink))
-		spell_sublink((SubLink *) node);
+		kpi_spell_sublink((SubLink *) node);
 	return spell_expression(level, expression_tree_mutator(node, spell_mutator, level));
 }
 
@@ -884,8 +495,12 @@ spell_sort_keys(Query *query)
 	ListCell   *lc;
 
 	foreach(lc, query->targetList)
-		hidden |= lfirst_node(TargetEntry, lc)->ressortgroupref != 0 &&
-		is_hidden_by_output(query, lfirst(lc));
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (tle->ressortgroupref != 0 && is_hidden_by_output(query, tle))
+			hidden = true;
+	}
 	if (hidden)
 	{
 		RangeTblEntry *rte = makeNode(RangeTblEntry);
