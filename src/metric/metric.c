@@ -47,6 +47,7 @@
 
 #include "catalog/behalf.h"
 #include "catalog/catalog.h"
+#include "catalog/events.h"
 #include "catalog/names.h"
 #include "catalog/registry.h"
 #include "catalog/utility.h"
@@ -667,8 +668,7 @@ kpi_small_group_limit(PG_FUNCTION_ARGS)
 }
 
 /*
- * Body of kpi_forget_dropped().  The registries are touched only if something
- * was dropped that they may hold.
+ * Body of kpi_forget_dropped().
  */
 static void
 forget_body(void *arg)
@@ -676,21 +676,31 @@ forget_body(void *arg)
 	static const char *const kinds[] = {"view", "view", "table"};
 	static const char *const registries[] = {"metric_registry", "metric_view_registry",
 	"protection_registry"};
+	List	   *dropped = kpi_dropped_objects();
 
 	for (int i = 0; i < lengthof(registries); i++)
 	{
-		Oid			argtypes[] = {TEXTOID};
-		Datum		values[] = {CStringGetTextDatum(kinds[i])};
+		List	   *relids = NIL;
+		ListCell   *lc;
 
-		if (kpi_registry_has("SELECT FROM pg_catalog.pg_event_trigger_dropped_objects() AS d"
-							 " WHERE d.object_type OPERATOR(pg_catalog.=) $1",
-							 1, argtypes, values))
+		foreach(lc, dropped)
+		{
+			KpiDroppedObject *object = lfirst(lc);
+
+			if (strcmp(object->type, kinds[i]) == 0 && !object->is_temporary &&
+				kpi_registry_lists(registries[i], "relid", object->objid))
+				relids = lappend_oid(relids, object->objid);
+		}
+		if (relids != NIL)
+		{
+			Oid			argtypes[] = {OIDARRAYOID};
+			Datum		values[] = {kpi_oid_array(relids)};
+
 			kpi_registry_execute(psprintf("DELETE FROM " KPI_SCHEMA ".%s AS r"
-										  " USING pg_catalog.pg_event_trigger_dropped_objects() AS d"
-										  " WHERE d.object_type OPERATOR(pg_catalog.=) $1"
-										  " AND d.objid OPERATOR(pg_catalog.=) r.relid",
+										  " WHERE r.relid OPERATOR(pg_catalog.=) ANY ($1)",
 										  registries[i]),
 								 1, argtypes, values, NULL);
+		}
 	}
 }
 
