@@ -1,3 +1,4 @@
+# P1: a setting that a function sets for itself costs no plan but those of statements with measures.
 # P7, S7: DDL that has to do with nothing that is protected, tracked, published or in the lineage costs no statement of the
 # extension, where there are such things in the database; what it has to do with is followed nevertheless.
 # Contract: starts a server of its own; needs psql of its version and pg_stat_statements.
@@ -68,6 +69,26 @@ $node->safe_psql('postgres', 'DROP VIEW by_day; DROP VIEW rows; DROP TABLE prote
 is($node->safe_psql('postgres', q{SELECT (SELECT count(*) FROM kpi.protection_registry), (SELECT count(*) FROM kpi.track_registry), (SELECT count(*) FROM kpi.metric_registry), (SELECT count(*) FROM kpi.metric_view_registry),
 	(SELECT count(*) FROM kpi.lineage_edge WHERE target_name NOT LIKE '%dimension')}), '0|0|0|0|0', 'what was dropped is forgotten');
 is($node->safe_psql('postgres', q{SELECT operation FROM kpi.data_change}), '', 'L2: nothing is told of what went together');
+
+# B3, C9: a plan is made once, however often functions with settings of their own are called; one with measures is made again,
+# for it holds them
+$node->safe_psql('postgres', q{
+	CREATE TABLE lines (g int, a int); INSERT INTO lines VALUES (1, 2), (2, 3);
+	SELECT kpi.create_metric('total', 'SELECT sum(a) FROM lines'), kpi.create_metric_view('totals', '{g}', '{total}');
+	CREATE FUNCTION as_strict() RETURNS int LANGUAGE plpgsql SET kpitables.carriers = strict AS 'BEGIN RETURN 1; END';
+	CREATE FUNCTION as_null() RETURNS int LANGUAGE plpgsql SET kpitables.ungrouped = 'null' AS 'BEGIN RETURN 1; END';
+	CREATE FUNCTION as_before() RETURNS int LANGUAGE plpgsql SET kpitables.carriers = 'any' AS 'BEGIN RETURN 1; END';
+});
+foreach my $function ('as_strict', 'as_null', 'as_before')
+{
+	my $calls = "SELECT $function(); EXECUTE plain; EXECUTE rows; EXECUTE measured;" x 5;
+	my $out = $node->safe_psql('postgres', qq{
+		SET pg_stat_statements.track_planning = on; SET plan_cache_mode = force_generic_plan; SELECT pg_stat_statements_reset();
+		PREPARE plain AS SELECT count(*) AS plain FROM lines; PREPARE rows AS SELECT t.g AS rows FROM (SELECT g FROM lines OFFSET 0) t WHERE g = 1; PREPARE measured AS SELECT kpi.measure(total) AS measured FROM totals;
+		EXECUTE plain; EXECUTE rows; EXECUTE measured; $calls
+		SELECT 'PLANS ' || string_agg(plans || ' of ' || calls, ', ' ORDER BY query) FROM pg_stat_statements WHERE query LIKE 'PREPARE%'});
+	like($out, qr/PLANS @{[ $function eq 'as_before' ? '1' : '6' ]} of 6, 1 of 6, 1 of 6/, "$function: plans without measures are kept");
+}
 
 $node->stop;
 done_testing();
