@@ -3054,7 +3054,7 @@ COMMENT ON COLUMN kpi.data_change.client_address IS 'where it came from; NULL fo
 COMMENT ON COLUMN kpi.data_change.command IS
 	'the command that the client sent, such as COPY, MERGE or CALL; NULL at the end of a transaction and in background processes';
 COMMENT ON COLUMN kpi.data_change.operation IS
-	'INSERT, UPDATE, DELETE, TRUNCATE; or what no trigger sees: ATTACH PARTITION, DETACH PARTITION, DROP PARTITION, INHERIT, NO INHERIT, ALTER TABLE (rewritten with other values), TRIGGERS DISABLED';
+	'INSERT, UPDATE, DELETE, TRUNCATE; or what no trigger sees: ATTACH PARTITION, DETACH PARTITION, DROP PARTITION, INHERIT, NO INHERIT, DROP CHILD, ALTER TABLE (rewritten with other values), TRIGGERS DISABLED';
 COMMENT ON COLUMN kpi.data_change.rows IS 'how many rows were touched; NULL where nobody counted';
 COMMENT ON COLUMN kpi.data_change.touched_from IS
 	'the earliest value of the time column among them, in UTC where it is a timestamptz; NULL if unknown';
