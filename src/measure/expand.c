@@ -111,6 +111,17 @@ report_misuse(Origin *origin, Aggref *agg)
 						origin->name, function),
 				 errhint("Write %s FILTER (WHERE ...) for a condition, or compute with the value of the group, as in %s * 2.",
 						 measure, measure)));
+	if (get_func_namespace(agg->aggfnoid) != PG_CATALOG_NAMESPACE)
+	{
+		function = quote_qualified_identifier(get_namespace_name(get_func_namespace(agg->aggfnoid)),
+											  function);
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("%s() over measure \"%s\" has no governed meaning", function, origin->name),
+				 errdetail("It is an aggregate that somebody defined: only SUM, AVG, MIN, MAX and COUNT of PostgreSQL itself stand for the value of a measure."),
+				 errhint("Write %s, or query that at a finer grain in a subquery and apply %s() to its result.",
+						 measure, function)));
+	}
 	if (strcmp(function, "sum") == 0 || strcmp(function, "avg") == 0 ||
 		strcmp(function, "min") == 0 || strcmp(function, "max") == 0 ||
 		strcmp(function, "count") == 0)

@@ -243,7 +243,7 @@ draft_dimension(Draft *draft, const char *text)
 {
 	ResTarget  *target = parse_target(text, "dimension",
 									  "Write a column, or \"expression AS name\".");
-/**INDENT** Error@240: Statement nesting error */
+/**INDENT** Error@241: Statement nesting error */
 	KeywordSearch keywords = {draft, text};
 		Query	   *query = analyze_over_source(draft, text);
 		TargetEntry *tle = linitial_node(TargetEntry, query->targetList);
@@ -615,4 +615,4 @@ draft_dimension(Draft *draft, const char *text)
 					draft->relid = relid;
 					return again;
 	}
-/**INDENT** Error@610: Stuff missing from end of file */
+/**INDENT** Error@611: Stuff missing from end of file */
