@@ -134,6 +134,7 @@ look_up_objects(void)
 	static const Oid marker_args[] = {REGCLASSOID, ANYELEMENTOID};
 	static const Oid measure_args[] = {ANYELEMENTOID};
 	static const Oid in_scope_args[] = {TEXTOID, ANYELEMENTOID};
+	static const Oid all_rows_args[] = {INT8OID, TEXTOID, TEXTOID};
 	ObjectCache found = {0};
 	KpiObjects *objects = &found.objects;
 	Oid			extension;
@@ -155,6 +156,8 @@ look_up_objects(void)
 										   "in_scope", 2, in_scope_args);
 	objects->within_scopes = extension_function(objects->namespace, extension,
 												"within_scopes", 0, NULL);
+	objects->require_all_rows = extension_function(objects->namespace, extension,
+												   "require_all_rows", 3, all_rows_args);
 	found.exist = OidIsValid(objects->marker) && OidIsValid(objects->measure);
 	return found;
 }

@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "parser/parse_coerce.h"
 #include "utils/lsyscache.h"
 
 #include "catalog/catalog.h"
@@ -289,12 +290,24 @@ kpi_read_argument(Node *arg)
 {
 	CarrierArgument result = {0};
 	CarrierArgument none = {0};
-	Node	   *value = NULL;
 
-	if (!read_value(arg, &result, &value))
+	if (!read_value(arg, &result, &result.value))
 		return none;
 	result.is_direct = IsA(kpi_strip_coercions(arg), Var);
 	return result;
+}
+
+/*
+ * The constant 0 of a type, or NULL if that has none.
+ */
+Node *
+kpi_zero_of_type(Oid type)
+{
+	Const	   *zero = makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(0),
+								 false, true);
+
+	return coerce_to_target_type(NULL, (Node *) zero, INT4OID, type, -1, COERCION_EXPLICIT,
+								 COERCE_EXPLICIT_CAST, -1);
 }
 
 /*

@@ -18,9 +18,12 @@ typedef struct CarrierArgument
 	bool		gives_zero;		/* do others give 0? */
 	Node	   *counted;		/* which rows give either; NULL: all */
 	Node	   *scaled;			/* the measure with its factor, or NULL */
+	Node	   *value;			/* the same with all casts, of the argument's
+								 * type */
 } CarrierArgument;
 
 extern CarrierArgument kpi_read_argument(Node *arg);
+extern Node *kpi_zero_of_type(Oid type);
 extern Node *kpi_scale_as(CarrierArgument *arg, Node *value);
 
 #endif							/* KPI_MEASURE_ARGUMENT_H */

@@ -125,15 +125,19 @@ static bool
 takes_by_measure(QueryLevel *level, Origin *origin)
 {
 	Query	   *query = level->query;
+	LimitEffect effect = kpi_limits_effect(level->rewrite, query);
 	ListCell   *lc;
 
-	if (!kpi_cuts_rows(query))
+	if (effect == LIMIT_NONE)
 		return false;
 	foreach(lc, query->sortClause)
 	{
-		if (kpi_find_measure(level, get_sortgroupclause_expr(lfirst_node(SortGroupClause, lc),
-															 query->targetList), origin))
+		if (!kpi_find_measure(level, get_sortgroupclause_expr(lfirst_node(SortGroupClause, lc),
+															  query->targetList), origin))
+			continue;
+		if (effect == LIMIT_CUTS)
 			return true;
+		kpi_require_all_rows_of(level->rewrite, query, origin->name);
 	}
 	return false;
 }

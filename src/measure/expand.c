@@ -230,6 +230,21 @@ check_path_filters(Origin *origin)
 }
 
 /*
+ * Refuse a measure that crosses what changes the rows.
+ */
+static void
+check_barrier(Aggref *agg, Origin *origin)
+{
+	if (origin->barrier != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
+				 errmsg("measure \"%s\" crosses %s before it is aggregated",
+						origin->name, origin->barrier),
+				 errhint("Evaluate %s with GROUP BY in the inner query.",
+						 governed_call(agg, origin))));
+}
+
+/*
  * Refuse what M7 and M8 refuse of an aggregate over a measure.
  */
 static void
@@ -254,13 +269,7 @@ check_governed(Aggref *agg, Carrier carrier, CarrierArgument *arg,
 						function, origin->name),
 				 errhint("Write %s.", governed_call(agg, origin))));
 	}
-	if (origin->barrier != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("measure \"%s\" crosses %s before it is aggregated",
-						origin->name, origin->barrier),
-				 errhint("Evaluate %s with GROUP BY in the inner query.",
-						 governed_call(agg, origin))));
+	check_barrier(agg, origin);
 	if (carrier == CARRIER_COUNT && !kpi_counts(definition->expr))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
@@ -284,7 +293,6 @@ check_governed(Aggref *agg, Carrier carrier, CarrierArgument *arg,
 	if (arg->scaled != NULL && (carrier == CARRIER_COUNT || !kpi_sums_up(definition->expr)))
 		report_misuse(origin, agg);
 	check_path_filters(origin);
-	kpi_check_fan_out(origin);
 }
 
 /*
@@ -498,11 +506,7 @@ zero_if_rows(Node *value, Node *filter, Index levelsup)
 	Aggref	   *count = make_count(copyObject(filter));
 	Node	   *zero;
 
-	zero = coerce_to_target_type(NULL,
-								 (Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-													Int32GetDatum(0), false, true),
-								 INT4OID, type, -1, COERCION_EXPLICIT,
-								 COERCE_EXPLICIT_CAST, -1);
+	zero = kpi_zero_of_type(type);
 	if (zero == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
@@ -566,6 +570,36 @@ kpi_check_filter(QueryLevel *level, Aggref *agg)
 }
 
 /*
+ * The argument of an aggregate, with what queries below computed with a measure written
+ * out in it; itself, if there is no such thing.
+ */
+static Node *
+bring_up_computed(QueryLevel *level, Aggref *agg, Node *expr)
+{
+	Var		   *var = kpi_read_argument(expr).measure;
+	Origin		origin = {0};
+
+	if (var != NULL)
+		origin = kpi_origin_of_var(level, var);
+	if (origin.kind != ORIGIN_ROW_VALUE || !kpi_is_computed_measure(level, expr))
+		return expr;
+	check_barrier(agg, &origin);
+	return kpi_bring_up_computed(level, expr);
+}
+
+/*
+ * Let the queries that a measure crosses be executed only with all their rows, where a
+ * parameter decides.
+ */
+static void
+require_all_rows(Rewrite *rewrite, Origin *origin)
+{
+	for (PathStep *step = origin->path; step != NULL; step = step->next)
+		kpi_require_all_rows_of(rewrite, step->next ? step->next->level->query : origin->view->query,
+								origin->name);
+}
+
+/*
  * Replace an aggregate over a measure; measures in subqueries of its FILTER have
  * been replaced.  Returns NULL for an aggregate that has nothing to do with
  * measures.
@@ -579,11 +613,16 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 	Origin		origin = {0};
 	MetricDefinition *definition;
 	BindContext bind;
+	Node	   *asked;
 	Node	   *value;
 
 	if (carrier != CARRIER_NONE)
 	{
-		arg = kpi_read_argument((Node *) linitial_node(TargetEntry, agg->args)->expr);
+		Node	   *expr = (Node *) linitial_node(TargetEntry, agg->args)->expr;
+
+		if (carrier != CARRIER_MEASURE)
+			expr = bring_up_computed(level, agg, expr);
+		arg = kpi_read_argument(expr);
 		if (arg.measure != NULL && (arg.is_direct || carrier != CARRIER_MEASURE))
 			origin = kpi_origin_of_var(level, arg.measure);
 	}
@@ -605,11 +644,15 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 	arg.condition = kpi_rewrite_condition(rewrite, level, arg.condition);
 	check_governed(agg, carrier, &arg, &origin, definition);
 
+	asked = asked_expression(agg, &origin, definition);
+	kpi_check_fan_out(&origin, asked);
+	require_all_rows(rewrite, &origin);
+
 	bind.rewrite = rewrite;
 	bind.view = origin.view->query;
 	bind.rti = bind_metric(rewrite, bind.view, origin.tle, definition);
 	bind.origin = &origin;
-	value = bind_mutator(asked_expression(agg, &origin, definition), &bind);
+	value = bind_mutator(asked, &bind);
 
 	if (may_be_absent(&origin))
 	{
@@ -633,14 +676,15 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 }
 
 /*
- * A measure column is read row by row, without aggregation (M10).
+ * A measure column is read row by row, without aggregation (M10); or it may be, if that
+ * is for a column that something above may aggregate.
  */
 void
-kpi_need_row_value(Rewrite *rewrite, Origin *origin)
+kpi_need_row_value(Rewrite *rewrite, Origin *origin, bool is_read)
 {
 	ListCell   *lc;
 
-	if (kpi_ungrouped == UNGROUPED_ERROR)
+	if (kpi_ungrouped == UNGROUPED_ERROR && is_read)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("measure \"%s\" is read without aggregation", origin->name),

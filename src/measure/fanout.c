@@ -31,9 +31,11 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planmain.h"
@@ -41,243 +43,191 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "catalog/catalog.h"
 #include "errors.h"
-#include "measure/measure.h"
+#include "measure/fanout.h"
 
-/* "left = right" as a fact about the rows of a join */
-typedef struct Equation
-{
-	Node	   *left;
-	Node	   *right;			/* NULL: something given */
-	Oid			opno;
-	Oid			collation;
-	bool		nulls_equal;	/* IS NOT DISTINCT FROM, GROUP BY */
-	Bitmapset  *nullable;		/* of the outer join in whose ON it stands */
-	Bitmapset  *preserved;		/* the other side, of a FULL JOIN only */
-} Equation;
-
+/* A proof on its way */
 typedef struct Proof
 {
 	QueryLevel *level;
-	int			fixed;			/* the entry whose row is given, or 0 */
+	int			fixed;			/* the entry that has a row in all rows asked
+								 * about, or 0 */
 	Bitmapset  *known;			/* entries whose row is determined */
-	Bitmapset  *all;			/* entries of the join */
-	List	   *equations;
+	Bitmapset  *maybe;			/* entries with this row, if any */
+	JoinFacts	facts;
 } Proof;
 
-static bool at_most_one_row(QueryLevel *level, int fixed, List *given,
-							bool group_keys_given, int *culprit);
+static bool at_most_one_row(QueryLevel *level, List *given);
+
+/* Where does a fact hold? */
+typedef enum Holding
+{
+	HOLDS_ALWAYS,				/* in all rows that are asked about */
+	HOLDS_OR_NULL,				/* in those where the entry has a row */
+	HOLDS_NOT
+} Holding;
 
 /*
- * The two sides of "a IS NOT DISTINCT FROM b", written so or as
- * "a = b OR (a IS NULL AND b IS NULL)"; NULL for anything else.
+ * Where does an equation hold, as far as a row of an entry is concerned?
  */
-static OpExpr *
-not_distinct(Node *node)
+static Holding
+holding(Proof *proof, Equation *equation, int rti)
 {
-	BoolExpr   *expr = (BoolExpr *) node;
-	OpExpr	   *equal_op;
-	List	   *tests;
-	ListCell   *lc;
-
-	if (!IsA(node, BoolExpr))
-		return NULL;
-	if (expr->boolop == NOT_EXPR && IsA(linitial(expr->args), DistinctExpr))
-		return (OpExpr *) linitial(expr->args);
-
-	if (expr->boolop != OR_EXPR || list_length(expr->args) != 2 ||
-		!IsA(linitial(expr->args), OpExpr) ||
-		!is_andclause(lsecond(expr->args)))
-		return NULL;
-	equal_op = linitial(expr->args);
-	tests = ((BoolExpr *) lsecond(expr->args))->args;
-	if (list_length(equal_op->args) != 2 || list_length(tests) != 2)
-		return NULL;
-	foreach(lc, tests)
-	{
-		NullTest   *test = lfirst(lc);
-
-		if (!IsA(test, NullTest) || test->nulltesttype != IS_NULL ||
-			!equal(test->arg, list_nth(equal_op->args, foreach_current_index(lc))))
-			return NULL;
-	}
-	return equal_op;
-}
-
-/*
- * Is an operator an equality, as indexes and grouping know it?
- */
-static bool
-is_equality(Oid opno, Oid left_type)
-{
-	return op_mergejoinable(opno, left_type) || op_hashjoinable(opno, left_type);
-}
-
-/*
- * Take the equations from a condition.
- */
-static void
-add_equations(Proof *proof, Node *quals, Bitmapset *nullable, Bitmapset *preserved)
-{
-	ListCell   *lc;
-
-	if (quals == NULL)
-		return;
-	if (IsA(quals, List))
-	{
-		foreach(lc, (List *) quals)
-			add_equations(proof, lfirst(lc), nullable, preserved);
-	}
-	else if (is_andclause(quals))
-	{
-		foreach(lc, ((BoolExpr *) quals)->args)
-			add_equations(proof, lfirst(lc), nullable, preserved);
-	}
-	else
-	{
-		OpExpr	   *op = not_distinct(quals);
-		bool		nulls_equal = op != NULL;
-		Equation   *equation;
-
-		if (op == NULL && IsA(quals, OpExpr))
-			op = (OpExpr *) quals;
-		if (op == NULL || list_length(op->args) != 2 ||
-			!is_equality(op->opno, exprType(linitial(op->args))) ||
-			contain_volatile_functions(quals))
-			return;
-		equation = palloc0(sizeof(Equation));
-		equation->left = linitial(op->args);
-		equation->right = lsecond(op->args);
-		equation->opno = op->opno;
-		equation->collation = op->inputcollid;
-		equation->nulls_equal = nulls_equal;
-		equation->nullable = nullable;
-		equation->preserved = preserved;
-		proof->equations = lappend(proof->equations, equation);
-	}
-}
-
-/*
- * Walk a join tree: note its entries and the conditions on it.  Returns the
- * entries below the node.
- */
-static Bitmapset *
-collect_join(Proof *proof, Node *node)
-{
-	Bitmapset  *result = NULL;
-	ListCell   *lc;
-
-	check_stack_depth();
-
-	if (IsA(node, RangeTblRef))
-		result = bms_make_singleton(((RangeTblRef *) node)->rtindex);
-	else if (IsA(node, FromExpr))
-	{
-		foreach(lc, ((FromExpr *) node)->fromlist)
-			result = bms_add_members(result, collect_join(proof, lfirst(lc)));
-		add_equations(proof,
-					  flatten_join_alias_vars(proof->level->query,
-											  copyObject(((FromExpr *) node)->quals)),
-					  NULL, NULL);
-	}
-	else
-	{
-		JoinExpr   *join = castNode(JoinExpr, node);
-		Bitmapset  *left = collect_join(proof, join->larg);
-		Bitmapset  *right = collect_join(proof, join->rarg);
-		Node	   *quals = flatten_join_alias_vars(proof->level->query,
-													copyObject(join->quals));
-
-		switch (join->jointype)
-		{
-			case JOIN_LEFT:
-				add_equations(proof, quals, right, NULL);
-				break;
-			case JOIN_RIGHT:
-				add_equations(proof, quals, left, NULL);
-				break;
-			case JOIN_FULL:
-				add_equations(proof, quals, right, left);
-				break;
-			default:
-				add_equations(proof, quals, NULL, NULL);
-				break;
-		}
-		result = bms_union(left, right);
-	}
-	proof->all = bms_add_members(proof->all, result);
-	return result;
-}
-
-/*
- * Does an equation hold where we want to determine the row of an entry?
- */
-static bool
-holds_for(Proof *proof, Equation *equation, int rti)
-{
-	bool		fixed_inside;
-	bool		rti_inside;
+	bool		fixed_inside = bms_is_member(proof->fixed, equation->nullable);
+	bool		rti_inside = bms_is_member(rti, equation->nullable);
 
 	if (equation->nullable == NULL)
-		return true;
-	fixed_inside = bms_is_member(proof->fixed, equation->nullable);
-	rti_inside = bms_is_member(rti, equation->nullable);
+		return HOLDS_ALWAYS;
 	if (equation->preserved != NULL)
 		return (fixed_inside && bms_is_member(rti, equation->preserved)) ||
-			(rti_inside && bms_is_member(proof->fixed, equation->preserved));
-	return fixed_inside || rti_inside;
+			(rti_inside && bms_is_member(proof->fixed, equation->preserved)) ?
+			HOLDS_OR_NULL : HOLDS_NOT;
+	if (fixed_inside)
+		return HOLDS_ALWAYS;
+	return rti_inside ? HOLDS_OR_NULL : HOLDS_NOT;
 }
 
 /*
- * Is an expression determined by the entries that are?
+ * Is an expression one of which the facts say that it has one value, as an operator and
+ * a collation compare?
  */
 static bool
-is_determined(Proof *proof, Node *expr)
+is_given(List *equations, Node *expr, Oid opno, Oid collation)
 {
-	return expr == NULL ||
-		(!contain_volatile_functions(expr) &&
-		 bms_is_subset(pull_varnos(NULL, expr), proof->known));
+	ListCell   *lc;
+
+	foreach(lc, equations)
+	{
+		Equation   *equation = lfirst(lc);
+
+		if (equation->right == NULL &&
+			equal(kpi_strip_relabel(equation->left), kpi_strip_relabel(expr)) &&
+			equality_ops_are_compatible(equation->opno, opno) &&
+			kpi_collation_tells(equation->collation, collation))
+			return true;
+	}
+	return false;
 }
 
-/* A column of an entry that is equated with something determined */
-typedef struct BoundColumn
+/*
+ * Has the other side of an equation one value, by the entries that are determined?  Of
+ * an entry that has its row or none, only a column does, and where it is equal to
+ * something.
+ */
+static bool
+is_determined(Proof *proof, Node *expr, Equation *equation, Holding holds)
 {
-	AttrNumber	attno;
-	Oid			opno;
-	Oid			collation;
-	bool		nulls_equal;
-} BoundColumn;
+	Var		   *var = (Var *) kpi_strip_relabel(expr);
+
+	if (expr == NULL)
+		return true;
+	if (contain_volatile_functions(expr))
+		return false;
+	if (bms_is_subset(pull_varnos(NULL, expr), proof->known))
+		return true;
+	if (holds == HOLDS_ALWAYS && !equation->nulls_equal && IsA(var, Var) &&
+		var->varlevelsup == 0 && bms_is_member(var->varno, proof->maybe) &&
+		op_strict(equation->opno))
+		return true;
+	return is_given(proof->facts.equations, expr, equation->opno, equation->collation);
+}
 
 /*
- * If one side of an equation is a column of the entry and the other is
+ * May values of one side of an equality be equal to one of the other?  A timestamp is
+ * equal to a timestamptz in the session's time zone, where clocks are put forward two to
+ * one; of dates that is true where a whole day was left out.
+ */
+static bool
+is_ambiguous(Oid opno, Oid type, Oid other_type)
+{
+	if (type == other_type || type == TIMESTAMPTZOID ||
+		op_volatile(opno) == PROVOLATILE_IMMUTABLE)
+		return false;
+	return type != DATEOID || kpi_zone_skips_day();
+}
+
+/* Search of an expression for the column of an entry that it is computed from */
+typedef struct ColumnSearch
+{
+	int			varno;
+	Var		   *found;
+	bool		other;			/* is there anything else? */
+} ColumnSearch;
+
+/*
+ * Walker: find the one column.
+ */
+static bool
+column_walker(Node *node, ColumnSearch *search)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+
+		if (var->varlevelsup != 0 || var->varno != search->varno || var->varattno <= 0 ||
+			(search->found != NULL && search->found->varattno != var->varattno))
+			search->other = true;
+		else
+			search->found = var;
+	}
+	else if (IsA(node, Aggref) || IsA(node, WindowFunc) || IsA(node, GroupingFunc) ||
+			 IsA(node, SubLink))
+		search->other = true;
+	return search->other || expression_tree_walker(node, column_walker, search);
+}
+
+/*
+ * The column of an entry that an expression is computed from, if it is nothing else.
+ */
+static Var *
+only_column(Node *expr, int rti)
+{
+	ColumnSearch search = {rti, NULL, false};
+
+	(void) column_walker(expr, &search);
+	return search.other ? NULL : search.found;
+}
+
+/*
+ * If one side of an equation is computed from a column of the entry and the other is
  * determined, note the column.
  */
 static List *
-add_bound_column(Proof *proof, Equation *equation, int rti,
-				 Node *side, Node *other, List *bound)
+add_bound_column(Proof *proof, Equation *equation, int rti, bool is_left, List *bound)
 {
+	Node	   *side = is_left ? equation->left : equation->right;
+	Node	   *other = is_left ? equation->right : equation->left;
+	Oid			type = is_left ? equation->left_type : equation->right_type;
+	Oid			other_type = is_left ? equation->right_type : equation->left_type;
+	Holding		holds = holding(proof, equation, rti);
+	Var		   *var = side != NULL ? only_column(side, rti) : NULL;
 	BoundColumn *column;
-	Var		   *var;
 
-	while (side != NULL && IsA(side, RelabelType))
-		side = (Node *) ((RelabelType *) side)->arg;
-	var = (Var *) side;
-	if (var == NULL || !IsA(var, Var) || var->varlevelsup != 0 ||
-		var->varno != rti || !is_determined(proof, other))
+	if (var == NULL || holds == HOLDS_NOT ||
+		(other != NULL && is_ambiguous(equation->opno, type, other_type)) ||
+		!is_determined(proof, other, equation, holds) ||
+		contain_volatile_functions(side) || expression_returns_set(side))
 		return bound;
 
 	column = palloc(sizeof(BoundColumn));
 	column->attno = var->varattno;
+	column->expr = side;
 	column->opno = equation->opno;
+	column->type = type;
 	column->collation = equation->collation;
 	column->nulls_equal = equation->nulls_equal;
+	column->always = holds == HOLDS_ALWAYS;
 	return lappend(bound, column);
 }
 
 /*
- * The columns of an entry that are equated with something determined.
+ * The columns of an entry that have one value.
  */
 static List *
 bound_columns(Proof *proof, int rti)
@@ -285,29 +235,47 @@ bound_columns(Proof *proof, int rti)
 	List	   *bound = NIL;
 	ListCell   *lc;
 
-	foreach(lc, proof->equations)
+	foreach(lc, proof->facts.equations)
 	{
-		Equation   *equation = lfirst(lc);
-
-		if (!holds_for(proof, equation, rti))
-			continue;
-		bound = add_bound_column(proof, equation, rti, equation->left,
-								 equation->right, bound);
-		if (equation->right != NULL)
-			bound = add_bound_column(proof, equation, rti, equation->right,
-									 equation->left, bound);
+		bound = add_bound_column(proof, lfirst(lc), rti, true, bound);
+		bound = add_bound_column(proof, lfirst(lc), rti, false, bound);
 	}
 	return bound;
 }
 
 /*
- * Do two collations agree on what is equal?
+ * Is a column of an entry itself bound, perhaps by a one-to-one function of it?
  */
 static bool
-collations_agree(Oid one, Oid other)
+is_column(BoundColumn *bound, Oid *opno, Oid *collation)
 {
-	return one == other || !OidIsValid(one) || !OidIsValid(other) ||
-		(get_collation_isdeterministic(one) && get_collation_isdeterministic(other));
+	int			varno = bms_singleton_member(pull_varnos(NULL, bound->expr));
+
+	return kpi_is_plain_column(bound, (Node *) only_column(bound->expr, varno), opno, collation);
+}
+
+/*
+ * Which of the bound columns have one value in all rows?  If asked, only those that are
+ * thereby not NULL, so that the entry has a row.
+ */
+static List *
+always_bound(List *bound, bool has_row)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+	Oid			opno;
+	Oid			collation;
+
+	foreach(lc, bound)
+	{
+		BoundColumn *column = lfirst(lc);
+
+		if (column->always &&
+			(!has_row || (!column->nulls_equal && op_strict(column->opno) &&
+						  is_column(column, &opno, &collation))))
+			result = lappend(result, column);
+	}
+	return result;
 }
 
 /*
@@ -322,10 +290,13 @@ index_column_is_bound(Relation index, Relation rel, int i, List *bound)
 	foreach(lc, bound)
 	{
 		BoundColumn *column = lfirst(lc);
+		Oid			opno;
+		Oid			collation;
 
 		if (column->attno == attno &&
-			get_op_opfamily_strategy(column->opno, index->rd_opfamily[i]) == BTEqualStrategyNumber &&
-			collations_agree(column->collation, index->rd_indcollation[i]) &&
+			is_column(column, &opno, &collation) &&
+			get_op_opfamily_strategy(opno, index->rd_opfamily[i]) == BTEqualStrategyNumber &&
+			kpi_collation_tells(collation, index->rd_indcollation[i]) &&
 			(!column->nulls_equal ||
 			 TupleDescAttr(RelationGetDescr(rel), attno - 1)->attnotnull))
 			return true;
@@ -402,48 +373,252 @@ is_single_row(Query *query)
 }
 
 /*
- * Do the bound output columns of a query determine its row?
+ * What is bound of the output columns of a query, entry "rti" of the level above, as
+ * facts about its own rows.
  */
-static bool
-query_has_unique_key(QueryLevel *level, List *bound)
+static List *
+bound_facts(Query *query, int rti, List *bound)
 {
-	Query	   *query = level->query;
-	List	   *colnos = NIL;
-	List	   *opids = NIL;
-	List	   *given = NIL;
+	List	   *facts = NIL;
 	ListCell   *lc;
-	int			culprit;
-
-	if (query->commandType != CMD_SELECT)
-		return false;
-	if (is_single_row(query))
-		return true;
 
 	foreach(lc, bound)
 	{
 		BoundColumn *column = lfirst(lc);
 		TargetEntry *tle = get_tle_by_resno(query->targetList, column->attno);
+		Var		   *var = only_column(column->expr, rti);
 		Equation   *equation;
 
-		if (tle == NULL || !collations_agree(column->collation,
-											 exprCollation((Node *) tle->expr)))
+		if (tle == NULL || var == NULL || exprType((Node *) tle->expr) != var->vartype)
 			continue;
-		colnos = lappend_int(colnos, column->attno);
-		opids = lappend_oid(opids, column->opno);
-
 		equation = palloc0(sizeof(Equation));
-		equation->left = flatten_join_alias_vars(query, copyObject((Node *) tle->expr));
+		equation->left = flatten_join_alias_vars(query,
+												 kpi_put_in_place(column->expr, (Node *) var,
+																  (Node *) tle->expr));
 		equation->opno = column->opno;
+		equation->left_type = column->type;
 		equation->collation = column->collation;
 		equation->nulls_equal = column->nulls_equal;
-		given = lappend(given, equation);
+		facts = lappend(facts, equation);
 	}
+	return facts;
+}
 
-	if (query_supports_distinctness(query))
-		return query_is_distinct_for(query, colnos, opids);
-	if (query->hasTargetSRFs || query->setOperations != NULL)
+/*
+ * Are the rows of a query distinct by DISTINCT, GROUP BY or a set operation on the
+ * bound columns?  Constants among the columns tell nothing.
+ */
+static bool
+is_distinct_by_clause(Query *query, List *bound)
+{
+	List	   *colnos = NIL;
+	List	   *opids = NIL;
+	ListCell   *lc;
+
+	if (!query_supports_distinctness(query))
 		return false;
-	return at_most_one_row(level, 0, given, false, &culprit);
+	foreach(lc, bound)
+	{
+		BoundColumn *column = lfirst(lc);
+		TargetEntry *tle = get_tle_by_resno(query->targetList, column->attno);
+		Oid			opno;
+		Oid			collation;
+
+		if (tle == NULL || !is_column(column, &opno, &collation) ||
+			!kpi_collation_tells(collation, exprCollation((Node *) tle->expr)))
+			continue;
+		colnos = lappend_int(colnos, column->attno);
+		opids = lappend_oid(opids, opno);
+	}
+	foreach(lc, list_concat(list_copy(query->distinctClause), query->groupClause))
+	{
+		SortGroupClause *clause = lfirst_node(SortGroupClause, lc);
+		TargetEntry *tle = get_sortgroupclause_tle(clause, query->targetList);
+
+		if (query->setOperations == NULL && IsA(kpi_strip_relabel((Node *) tle->expr), Const))
+		{
+			colnos = lappend_int(colnos, tle->resno);
+			opids = lappend_oid(opids, clause->eqop);
+		}
+	}
+	return query_is_distinct_for(query, colnos, opids);
+}
+
+/*
+ * Does an equation bind what row_number() gives, perhaps in another type of numbers?
+ */
+static WindowFunc *
+bound_row_number(Equation *fact)
+{
+	WindowFunc *func = (WindowFunc *) kpi_strip_coercions(fact->left);
+	Oid			type = exprType(fact->left);
+
+	if (!IsA(func, WindowFunc) || func->winfnoid != F_ROW_NUMBER ||
+		(type != INT8OID && type != INT4OID && type != NUMERICOID) ||
+		!equality_ops_are_compatible(fact->opno, lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr))
+		return NULL;
+	return func;
+}
+
+/*
+ * Are the rows of a query distinct by row_number(), which is bound together with the
+ * columns that it counts in?
+ */
+static bool
+is_distinct_by_number(Query *query, List *facts)
+{
+	ListCell   *lc;
+
+	foreach(lc, facts)
+	{
+		WindowFunc *func = bound_row_number(lfirst(lc));
+		ListCell   *key;
+
+		if (func == NULL)
+			continue;
+		foreach(key, list_nth_node(WindowClause, query->windowClause,
+								   func->winref - 1)->partitionClause)
+		{
+			SortGroupClause *clause = lfirst_node(SortGroupClause, key);
+			Node	   *expr = get_sortgroupclause_expr(clause, query->targetList);
+
+			if (!IsA(expr, Const) &&
+				!is_given(facts, flatten_join_alias_vars(query, copyObject(expr)),
+						  clause->eqop, exprCollation(expr)))
+				break;
+		}
+		if (key == NULL)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Walker: find a call that returns a set.
+ */
+static bool
+find_set_walker(Node *node, FuncExpr **found)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcretset)
+	{
+		*found = (FuncExpr *) node;
+		return true;
+	}
+	return expression_tree_walker(node, find_set_walker, found);
+}
+
+/*
+ * Are the rows of a query, whose select list makes several of one, distinct by what it
+ * makes?  Of several such calls, the shorter ones are filled up with NULLs.
+ */
+static bool
+is_distinct_by_set(QueryLevel *level, int rti, List *bound, List *facts)
+{
+	Query	   *query = level->query;
+	ListCell   *lc;
+	int			ncalls = 0;
+
+	if (!query->hasTargetSRFs || query->setOperations != NULL)
+		return false;
+	foreach(lc, query->targetList)
+		ncalls += expression_returns_set((Node *) lfirst_node(TargetEntry, lc)->expr);
+	if (!(query->hasAggs && query->groupClause == NIL) && !at_most_one_row(level, facts))
+		return false;
+	foreach(lc, bound)
+	{
+		BoundColumn made = *(BoundColumn *) lfirst(lc);
+		TargetEntry *tle = get_tle_by_resno(query->targetList, made.attno);
+		FuncExpr   *call = NULL;
+
+		if (tle == NULL || (made.nulls_equal && ncalls > 1))
+			continue;
+		made.expr = kpi_put_in_place(made.expr, (Node *) only_column(made.expr, rti),
+									 (Node *) tle->expr);
+		if (find_set_walker(made.expr, &call) && !expression_returns_set((Node *) call->args) &&
+			kpi_call_is_distinct(call, (Node *) call, &made))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Walker: does a select list make a series of timestamps?  It does so one at a time,
+ * and may never come to an end: '-infinity' stays where it is.
+ */
+static bool
+has_lazy_series_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, TargetEntry))
+	{
+		FuncExpr   *call;
+
+		return find_set_walker((Node *) node, &call) &&
+			(call->funcid == F_GENERATE_SERIES_TIMESTAMP_TIMESTAMP_INTERVAL ||
+			 call->funcid == F_GENERATE_SERIES_TIMESTAMPTZ_TIMESTAMPTZ_INTERVAL);
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, has_lazy_series_walker, context, 0);
+	return expression_tree_walker(node, has_lazy_series_walker, context);
+}
+
+/*
+ * Do the bound output columns of a query, entry "rti" of the level above, determine its
+ * row?
+ */
+static bool
+query_has_unique_key(QueryLevel *level, int rti, List *bound)
+{
+	Query	   *query = level->query;
+	List	   *facts;
+
+	if (query->commandType != CMD_SELECT)
+		return false;
+	if (is_single_row(query) || is_distinct_by_clause(query, bound))
+		return true;
+	if (kpi_limits_effect(level->rewrite, query) != LIMIT_NONE &&
+		has_lazy_series_walker((Node *) query, NULL))
+		return false;
+	if (query->setOperations != NULL)
+		return kpi_literal_rows_are_distinct(level, rti, bound);
+
+	/* groups of at most one row are at most one, but for those of more sets */
+	if (query->groupingSets != NIL)
+		return false;
+	facts = bound_facts(query, rti, bound);
+	if (query->hasTargetSRFs)
+		return is_distinct_by_set(level, rti, bound, facts);
+	return is_distinct_by_number(query, facts) || at_most_one_row(level, facts);
+}
+
+/*
+ * Are the rows of a function in FROM distinct for a bound column?  Of several in one
+ * entry, the shorter ones are filled up with NULLs; WITH ORDINALITY numbers the rows.
+ */
+static bool
+function_column_is_key(RangeTblEntry *rte, BoundColumn *bound)
+{
+	AttrNumber	first = 1;
+	Node	   *source = (Node *) only_column(bound->expr,
+											  bms_singleton_member(pull_varnos(NULL, bound->expr)));
+	ListCell   *lc;
+
+	if (bound->nulls_equal && list_length(rte->functions) > 1)
+		return false;
+	foreach(lc, rte->functions)
+	{
+		RangeTblFunction *function = lfirst_node(RangeTblFunction, lc);
+		FuncExpr   *call = (FuncExpr *) function->funcexpr;
+
+		if (bound->attno == first && function->funccolcount == 1)
+			return IsA(call, FuncExpr) && kpi_call_is_distinct(call, source, bound);
+		first += function->funccolcount;
+	}
+	return rte->funcordinality && bound->attno == first &&
+		kpi_tells_own_values(bound, source);
 }
 
 /*
@@ -452,27 +627,16 @@ query_has_unique_key(QueryLevel *level, List *bound)
 static bool
 function_has_unique_key(RangeTblEntry *rte, List *bound)
 {
-	FuncExpr   *func;
+	ListCell   *lc;
 
-	if (list_length(rte->functions) != 1)
-		return false;
-	func = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
-	if (!expression_returns_set((Node *) func))
+	if (!expression_returns_set((Node *) rte->functions))
 		return true;
-
-	/* a series of integers has no value twice */
-	if (!IsA(func, FuncExpr) || bound == NIL)
-		return false;
-	switch (func->funcid)
+	foreach(lc, bound)
 	{
-		case F_GENERATE_SERIES_INT4_INT4:
-		case F_GENERATE_SERIES_INT4_INT4_INT4:
-		case F_GENERATE_SERIES_INT8_INT8:
-		case F_GENERATE_SERIES_INT8_INT8_INT8:
-			return ((BoundColumn *) linitial(bound))->attno == 1;
-		default:
-			return false;
+		if (function_column_is_key(rte, lfirst(lc)))
+			return true;
 	}
+	return false;
 }
 
 /*
@@ -481,6 +645,8 @@ function_has_unique_key(RangeTblEntry *rte, List *bound)
 static Bitmapset *
 lateral_references(RangeTblEntry *rte)
 {
+	if (!rte->lateral)
+		return NULL;
 	switch (rte->rtekind)
 	{
 		case RTE_SUBQUERY:
@@ -519,22 +685,15 @@ join_members(Query *query, Bitmapset *entries)
 }
 
 /*
- * Is the row of an entry determined by what is determined so far?
+ * Is the row of an entry determined by what is bound of it?
  */
 static bool
-entry_is_determined(Proof *proof, int rti)
+bound_is_key(Proof *proof, int rti, List *bound)
 {
 	RangeTblEntry *rte = rt_fetch(rti, proof->level->query->rtable);
-	List	   *bound;
 	QueryLevel	child;
 
-	/* what it is computed from must be determined first */
-	if (!bms_is_subset(join_members(proof->level->query, lateral_references(rte)),
-					   proof->known))
-		return false;
-	bound = bound_columns(proof, rti);
 	child.rewrite = proof->level->rewrite;
-
 	switch (rte->rtekind)
 	{
 		case RTE_RELATION:
@@ -542,11 +701,12 @@ entry_is_determined(Proof *proof, int rti)
 		case RTE_SUBQUERY:
 		case RTE_CTE:
 			child.query = kpi_entry_query(proof->level, rte, &child.parent);
-			return child.query != NULL && query_has_unique_key(&child, bound);
+			return child.query != NULL && query_has_unique_key(&child, rti, bound);
 		case RTE_FUNCTION:
 			return function_has_unique_key(rte, bound);
 		case RTE_VALUES:
-			return list_length(rte->values_lists) == 1;
+			return list_length(rte->values_lists) == 1 ||
+				kpi_values_are_distinct(rte, rti, bound);
 		case RTE_RESULT:
 			return true;
 		default:
@@ -555,87 +715,381 @@ entry_is_determined(Proof *proof, int rti)
 }
 
 /*
- * Does a query's FROM have at most one row, for one row of the fixed entry, the
- * given equations and, if asked, the values of the grouping expressions?  If
- * that is not proven, *culprit is an entry that stands in the way.
+ * Is it determined whether an entry has a row at all?  It is where it has one, and where
+ * the rows that an outer join may fill up for lack of one are determined.
  */
 static bool
-at_most_one_row(QueryLevel *level, int fixed, List *given,
-				bool group_keys_given, int *culprit)
+presence_is_determined(Proof *proof, int rti)
 {
-	Query	   *query = level->query;
-	Proof		proof = {0};
 	ListCell   *lc;
-	bool		progress;
-	Bitmapset  *open;
+
+	foreach(lc, proof->facts.outer_joins)
+	{
+		OuterJoin  *join = lfirst(lc);
+
+		if (bms_is_member(rti, join->nullable) &&
+			!bms_is_member(proof->fixed, join->nullable) &&
+			!bms_is_subset(join->preserved, proof->known))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Is it determined by the bound columns themselves whether an entry has a row?  It has
+ * one if they are equal to something; and the key of a table, which is not NULL, tells.
+ */
+static bool
+has_row_by_key(Proof *proof, int rti, List *bound)
+{
+	RangeTblEntry *rte = rt_fetch(rti, proof->level->query->rtable);
+	List	   *always = always_bound(bound, rte->rtekind != RTE_RELATION);
+
+	return always != NIL && bound_is_key(proof, rti, always);
+}
+
+/*
+ * Note it if the row of an entry is determined by what is determined so far, or would be
+ * if we knew whether there is one.  Returns whether anything is new.
+ */
+static bool
+try_entry(Proof *proof, int rti)
+{
+	RangeTblEntry *rte = rt_fetch(rti, proof->level->query->rtable);
+	List	   *bound;
+
+	/* what it is computed from must be determined first */
+	if (!bms_is_subset(join_members(proof->level->query, lateral_references(rte)),
+					   proof->known))
+		return false;
+
+	bound = bound_columns(proof, rti);
+	if (!bound_is_key(proof, rti, bound))
+		return false;
+	if (presence_is_determined(proof, rti) || has_row_by_key(proof, rti, bound))
+	{
+		proof->known = bms_add_member(proof->known, rti);
+		return true;
+	}
+	if (bms_is_member(rti, proof->maybe))
+		return false;
+	proof->maybe = bms_add_member(proof->maybe, rti);
+	return true;
+}
+
+/*
+ * Is a column of a table declared NOT NULL, and that enforced for all rows?
+ */
+static bool
+is_declared_not_null(RangeTblEntry *rte, AttrNumber attno)
+{
+	HeapTuple	tuple;
+	bool		result;
+
+	if (attno <= 0 || rte->relkind != RELKIND_RELATION ||
+		(rte->inh && has_subclass(rte->relid)))
+		return false;
+	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(rte->relid), Int16GetDatum(attno));
+	result = HeapTupleIsValid(tuple) && ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * Is a column, of an entry or of one in the query that this is, NULL only where there is
+ * no row?
+ */
+static bool
+has_no_nulls(QueryLevel *level, Var *var)
+{
+	RangeTblEntry *rte = rt_fetch(var->varno, level->query->rtable);
+	QueryLevel	child;
+	TargetEntry *tle;
+	Node	   *expr;
 
 	check_stack_depth();
 
-	proof.level = level;
-	proof.fixed = fixed;
-	proof.known = fixed > 0 ? bms_make_singleton(fixed) : NULL;
-	proof.equations = given;
-	(void) collect_join(&proof, (Node *) query->jointree);
+	if (rte->rtekind == RTE_RELATION)
+		return is_declared_not_null(rte, var->varattno);
+	child.rewrite = level->rewrite;
+	child.query = kpi_entry_query(level, rte, &child.parent);
+	if (child.query == NULL || child.query->setOperations != NULL ||
+		child.query->groupingSets != NIL || child.query->hasTargetSRFs)
+		return false;
+	tle = get_tle_by_resno(child.query->targetList, var->varattno);
+	expr = tle != NULL ? flatten_join_alias_vars(child.query, copyObject((Node *) tle->expr)) : NULL;
+	expr = kpi_strip_relabel(expr);
+	if (expr == NULL)
+		return false;
+	if (IsA(expr, Var))
+		return ((Var *) expr)->varlevelsup == 0 &&
+			!kpi_is_nullable(child.query, ((Var *) expr)->varno) &&
+			has_no_nulls(&child, (Var *) expr);
+	return IsA(expr, Const) && !((Const *) expr)->constisnull;
+}
 
-	if (group_keys_given && query->groupingSets == NIL)
+/*
+ * Does a condition hold only where a column is not NULL?  0 as column is any of the
+ * entry.
+ */
+static bool
+condition_rejects_null(Node *qual, Var *var)
+{
+	ListCell   *lc;
+	List	   *args = NIL;
+
+	if (qual == NULL)
+		return false;
+	if (IsA(qual, List) || is_andclause(qual))
 	{
-		foreach(lc, query->groupClause)
+		foreach(lc, IsA(qual, List) ? (List *) qual : ((BoolExpr *) qual)->args)
 		{
-			SortGroupClause *clause = lfirst_node(SortGroupClause, lc);
-			Node	   *expr = get_sortgroupclause_expr(clause, query->targetList);
-			Equation   *equation = palloc0(sizeof(Equation));
+			if (condition_rejects_null(lfirst(lc), var))
+				return true;
+		}
+		return false;
+	}
+	if (IsA(qual, OpExpr) && op_strict(((OpExpr *) qual)->opno))
+		args = ((OpExpr *) qual)->args;
+	else if (IsA(qual, NullTest) && ((NullTest *) qual)->nulltesttype == IS_NOT_NULL &&
+			 !((NullTest *) qual)->argisrow)
+		args = list_make1(((NullTest *) qual)->arg);
+	foreach(lc, args)
+	{
+		Var		   *arg = (Var *) kpi_strip_relabel(lfirst(lc));
 
-			equation->left = flatten_join_alias_vars(query, copyObject(expr));
-			equation->opno = clause->eqop;
-			equation->collation = exprCollation(expr);
-			equation->nulls_equal = true;
-			proof.equations = lappend(proof.equations, equation);
+		if (IsA(arg, Var) && arg->varno == var->varno && arg->varlevelsup == 0 &&
+			(arg->varattno == var->varattno || var->varattno == 0))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is a join the innermost of those that may fill up an entry?
+ */
+static bool
+is_innermost(Proof *proof, OuterJoin *join, int rti)
+{
+	ListCell   *lc;
+
+	foreach(lc, proof->facts.outer_joins)
+	{
+		OuterJoin  *other = lfirst(lc);
+
+		if (bms_is_member(rti, other->nullable) &&
+			bms_subset_compare(other->nullable, join->nullable) == BMS_SUBSET1)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Does a condition leave only rows of a join that one of its sides has been filled up
+ * in, an anti-join?  Then that side has no row, whatever is in it.
+ */
+static bool
+leaves_none(Proof *proof, OuterJoin *join, NullFact *fact)
+{
+	if (!bms_is_member(fact->var->varno, join->nullable) || fact->var->varlevelsup != 0)
+		return false;
+	if (fact->nullable != NULL && !bms_is_member(proof->fixed, fact->nullable) &&
+		!bms_is_subset(join->nullable, fact->nullable))
+		return false;
+	return condition_rejects_null(join->quals, fact->var) ||
+		(has_no_nulls(proof->level, fact->var) &&
+		 is_innermost(proof, join, fact->var->varno));
+}
+
+/*
+ * Note the entries that have no row in any of the rows that are asked about.  Returns
+ * false if this is true of the fixed entry.
+ */
+static bool
+add_absent_entries(Proof *proof)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, proof->facts.outer_joins)
+	{
+		OuterJoin  *join = lfirst(lc);
+
+		foreach(lc2, proof->facts.nulls)
+		{
+			if (!leaves_none(proof, join, lfirst(lc2)))
+				continue;
+			if (bms_is_member(proof->fixed, join->nullable))
+				return false;
+			proof->known = bms_add_members(proof->known, join->nullable);
 		}
 	}
+	return true;
+}
 
+/*
+ * Find all entries whose row is determined.
+ */
+static void
+find_determined(Proof *proof)
+{
+	bool		progress;
+
+	if (!add_absent_entries(proof))
+	{
+		proof->known = proof->facts.entries;	/* there are no rows */
+		return;
+	}
 	do
 	{
+		Bitmapset  *open = bms_difference(proof->facts.entries, proof->known);
 		int			rti = -1;
 
 		progress = false;
-		open = bms_difference(proof.all, proof.known);
+		open = bms_del_member(open, proof->fixed);
 		while ((rti = bms_next_member(open, rti)) >= 0)
-		{
-			if (entry_is_determined(&proof, rti))
-			{
-				proof.known = bms_add_member(proof.known, rti);
-				progress = true;
-			}
-		}
+			progress |= try_entry(proof, rti);
 	} while (progress);
+}
 
-	open = bms_difference(proof.all, proof.known);
-	*culprit = bms_next_member(open, -1);
-	return *culprit < 0;
+/*
+ * Start a proof about the rows of a query in which an entry has a row, if one is named.
+ */
+static void
+start_proof(Proof *proof, QueryLevel *level, int fixed, List *equations, List *nulls)
+{
+	memset(proof, 0, sizeof(Proof));
+	proof->level = level;
+	proof->fixed = fixed;
+	proof->facts.equations = list_copy(equations);
+	proof->facts.nulls = list_copy(nulls);
+	kpi_join_facts(level->query, &proof->facts);
+}
+
+/*
+ * Does a query's FROM have at most one row, where these facts hold?
+ */
+static bool
+at_most_one_row(QueryLevel *level, List *given)
+{
+	Proof		proof;
+
+	check_stack_depth();
+
+	start_proof(&proof, level, 0, given, NIL);
+	find_determined(&proof);
+	return bms_is_subset(proof.facts.entries, proof.known);
+}
+
+/*
+ * What one output group of the queries above means for the rows of the query that an
+ * entry is: the facts about its columns that are the same for all rows of the group.
+ */
+static void
+pass_down(Proof *proof, Query *query, List **equations, List **nulls)
+{
+	ListCell   *lc;
+
+	*equations = bound_facts(query, proof->fixed,
+							 always_bound(bound_columns(proof, proof->fixed), false));
+	*nulls = NIL;
+	foreach(lc, proof->facts.nulls)
+	{
+		NullFact   *fact = lfirst(lc);
+		NullFact   *inner;
+		TargetEntry *tle;
+		Node	   *expr;
+
+		if (fact->var->varno != proof->fixed || fact->var->varlevelsup != 0 ||
+			(fact->nullable != NULL && !bms_is_member(proof->fixed, fact->nullable)))
+			continue;
+		tle = get_tle_by_resno(query->targetList, fact->var->varattno);
+		expr = tle != NULL ? flatten_join_alias_vars(query, copyObject((Node *) tle->expr)) : NULL;
+		expr = kpi_strip_relabel(expr);
+		if (expr == NULL || !IsA(expr, Var))
+			continue;
+		inner = palloc0(sizeof(NullFact));
+		inner->var = (Var *) expr;
+		*nulls = lappend(*nulls, inner);
+	}
+}
+
+/*
+ * Raise the error for a join that may multiply.
+ */
+static void
+report_fan_out(QueryLevel *level, Proof *proof, Origin *origin)
+{
+	int			culprit = bms_next_member(bms_difference(proof->facts.entries, proof->known), -1);
+	char	   *name = rt_fetch(culprit, level->query->rtable)->eref->aliasname;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_KPI_FAN_OUT),
+			 errmsg("join with \"%s\" may count rows of measure \"%s\" more than once",
+					name, origin->name),
+			 errdetail("The join is not on a unique key of \"%s\".", name),
+			 errhint("Join on a unique key, use EXISTS or IN, or aggregate the measure in a subquery before joining.")));
+}
+
+/*
+ * Walker: is there an aggregate that counts equal rows more than once?
+ */
+static bool
+counts_duplicates_walker(Node *node, void *context)
+{
+	static const char *const harmless[] = {"min", "max", "bool_and", "bool_or", "every",
+	"bit_and", "bit_or"};
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Aggref))
+	{
+		Aggref	   *agg = (Aggref *) node;
+		char	   *name = get_func_name(agg->aggfnoid);
+
+		if (agg->aggdistinct != NIL)
+			return false;
+		if (get_func_namespace(agg->aggfnoid) != PG_CATALOG_NAMESPACE)
+			return true;
+		for (int i = 0; i < lengthof(harmless); i++)
+			if (strcmp(name, harmless[i]) == 0)
+				return false;
+		return true;
+	}
+	return expression_tree_walker(node, counts_duplicates_walker, context);
 }
 
 /*
  * Raise an error unless every join on a measure's path is proven to count each
- * row of the metric view at most once in each output group.
+ * row of the metric view at most once in each output group, or its expression does
+ * not mind.
  */
 void
-kpi_check_fan_out(Origin *origin)
+kpi_check_fan_out(Origin *origin, Node *expr)
 {
+	List	   *equations = NIL;
+	List	   *nulls = NIL;
+
+	if (!counts_duplicates_walker(expr, NULL))
+		return;
+	if (origin->path != NULL)
+		equations = kpi_group_key_facts(origin->path->level->query);
 	for (PathStep *step = origin->path; step != NULL; step = step->next)
 	{
-		int			culprit;
-		RangeTblEntry *rte;
+		Proof		proof;
 
-		if (at_most_one_row(step->level, step->varno, NIL,
-							step == origin->path, &culprit))
-			continue;
+		start_proof(&proof, step->level, step->varno, equations, nulls);
+		proof.known = bms_make_singleton(step->varno);
+		find_determined(&proof);
+		if (!bms_is_subset(proof.facts.entries, proof.known))
+			report_fan_out(step->level, &proof, origin);
+		if (step->next == NULL)
+			break;
 
-		rte = rt_fetch(culprit, step->level->query->rtable);
-		ereport(ERROR,
-				(errcode(ERRCODE_KPI_FAN_OUT),
-				 errmsg("join with \"%s\" may count rows of measure \"%s\" more than once",
-						rte->eref->aliasname, origin->name),
-				 errdetail("The join is not on a unique key of \"%s\".", rte->eref->aliasname),
-				 errhint("Join on a unique key, use EXISTS or IN, or aggregate the measure in a subquery before joining.")));
+		/* of the entry itself: what is the same without knowing its row */
+		start_proof(&proof, step->level, step->varno, equations, nulls);
+		find_determined(&proof);
+		pass_down(&proof, step->next->level->query, &equations, &nulls);
 	}
 }

@@ -68,6 +68,14 @@ typedef enum OriginKind
 	ORIGIN_ROW_VALUE			/* computed from a measure of a single row */
 } OriginKind;
 
+/* What LIMIT or OFFSET does to rows, the later the worse */
+typedef enum LimitEffect
+{
+	LIMIT_NONE,
+	LIMIT_UNKNOWN,				/* a parameter, whose value we do not know */
+	LIMIT_CUTS
+} LimitEffect;
+
 typedef struct PathStep
 {
 	QueryLevel *level;
@@ -96,20 +104,31 @@ extern bool kpi_find_measure_or_row(QueryLevel *level, Node *node, Origin *origi
 extern bool kpi_find_output_measure(QueryLevel *level, AttrNumber attno,
 									Origin *origin);
 extern bool kpi_is_aggregated(Query *query);
-extern bool kpi_cuts_rows(Query *query);
 extern Var *kpi_export(Rewrite *rewrite, Origin *origin, Node *expr);
+extern Var *kpi_export_step(Rewrite *rewrite, QueryLevel *level, int varno,
+							Query *query, Node *expr);
 extern Node *kpi_whole_row(Rewrite *rewrite, QueryLevel *level, Var *var);
 extern bool kpi_is_nullable(Query *query, int varno);
 extern Query *kpi_entry_query(QueryLevel *level, RangeTblEntry *rte,
 							  QueryLevel **parent);
 
+/* limit.c */
+extern LimitEffect kpi_limit_effect(Rewrite *rewrite, Node *node, bool zero_is_none);
+extern LimitEffect kpi_limits_effect(Rewrite *rewrite, Query *query);
+extern void kpi_require_all_rows_of(Rewrite *rewrite, Query *query,
+									const char *measure);
+
+/* computed.c */
+extern bool kpi_is_computed_measure(QueryLevel *level, Node *expr);
+extern Node *kpi_bring_up_computed(QueryLevel *level, Node *expr);
+
 /* fanout.c */
-extern void kpi_check_fan_out(Origin *origin);
+extern void kpi_check_fan_out(Origin *origin, Node *expr);
 
 /* expand.c */
 extern void kpi_check_filter(QueryLevel *level, Aggref *agg);
 extern Node *kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg);
-extern void kpi_need_row_value(Rewrite *rewrite, Origin *origin);
+extern void kpi_need_row_value(Rewrite *rewrite, Origin *origin, bool is_read);
 extern void kpi_replace_markers(Rewrite *rewrite, int first);
 
 /* rewrite.c */

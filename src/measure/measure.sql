@@ -50,3 +50,10 @@ AS 'MODULE_PATHNAME', 'kpi_explain_measure'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.explain_measure(text) IS
 	'the SQL that a query with measures becomes, with row security written out as WHERE; runs as it stands for a role that may read the sources; needs the privileges that the query needs';
+
+CREATE FUNCTION kpi.require_all_rows(value bigint, measure text, clause text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'kpi_require_all_rows'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kpi.require_all_rows(bigint, text, text) IS
+	'the value of a parameter of LIMIT or OFFSET, in plans for any value in which a measure crosses it: NULL and OFFSET 0 take no row away; raises KP002 for others';

@@ -24,7 +24,6 @@
 #include "optimizer/optimizer.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 
 #include "catalog/catalog.h"
@@ -63,50 +62,23 @@ kpi_is_aggregated(Query *query)
 }
 
 /*
- * Is an expression of LIMIT or OFFSET there at all?  OFFSET 0, LIMIT ALL and
- * LIMIT NULL are not.
- */
-static bool
-limits(Node *node, bool zero_is_none)
-{
-	Const	   *con = (Const *) kpi_strip_coercions(node);
-
-	if (con == NULL)
-		return false;
-	if (!IsA(con, Const))
-		return true;
-	if (con->constisnull)
-		return false;
-	if (!zero_is_none)
-		return true;
-	return !((con->consttype == INT4OID && DatumGetInt32(con->constvalue) == 0) ||
-			 (con->consttype == INT8OID && DatumGetInt64(con->constvalue) == 0));
-}
-
-/*
- * Does a query take only some of its rows?
- */
-bool
-kpi_cuts_rows(Query *query)
-{
-	return limits(query->limitCount, false) || limits(query->limitOffset, true);
-}
-
-/*
- * What in a query keeps a measure from passing through it, or NULL.
+ * What in a query keeps a measure from passing through it, or NULL.  What only the
+ * execution knows is asked then, see limit.c.
  */
 static const char *
-barrier_of(Query *query)
+barrier_of(QueryLevel *level)
 {
+	Query	   *query = level->query;
+
 	if (query->setOperations != NULL)
 		return "a set operation";
 	if (kpi_is_aggregated(query))
 		return "an aggregation";
 	if (query->distinctClause != NIL)
 		return "DISTINCT";
-	if (limits(query->limitCount, false))
+	if (kpi_limit_effect(level->rewrite, query->limitCount, false) == LIMIT_CUTS)
 		return "LIMIT";
-	if (limits(query->limitOffset, true))
+	if (kpi_limit_effect(level->rewrite, query->limitOffset, true) == LIMIT_CUTS)
 		return "OFFSET";
 	if (query->hasWindowFuncs)
 		return "a window function";
@@ -304,8 +276,8 @@ compute_output_origin(QueryLevel *level, TargetEntry *tle)
 	}
 
 	/* the outermost barrier is the one that its user can see */
-	if (origin.kind != ORIGIN_OTHER && barrier_of(level->query) != NULL)
-		origin.barrier = barrier_of(level->query);
+	if (origin.kind != ORIGIN_OTHER && barrier_of(level) != NULL)
+		origin.barrier = barrier_of(level);
 	return origin;
 }
 
@@ -550,7 +522,7 @@ static AttrNumber
 add_output(Query *query, Node *expr)
 {
 	ListCell   *lc;
-	char	   *name = "present";
+	char	   *name = "computed";
 	AttrNumber	resno = list_length(query->targetList) + 1;
 
 	foreach(lc, query->targetList)
@@ -561,7 +533,9 @@ add_output(Query *query, Node *expr)
 			return tle->resno;
 	}
 
-	if (IsA(expr, Var))
+	if (IsA(expr, Const))
+		name = "present";
+	else if (IsA(expr, Var) && ((Var *) expr)->varlevelsup == 0)
 	{
 		Var		   *var = (Var *) expr;
 
@@ -680,8 +654,8 @@ widen_cte(QueryLevel *level, RangeTblEntry *rte)
 /*
  * Bring one expression of an entry's query up into the entry's level.
  */
-static Var *
-export_step(Rewrite *rewrite, QueryLevel *level, int varno, Query *query, Node *expr)
+Var *
+kpi_export_step(Rewrite *rewrite, QueryLevel *level, int varno, Query *query, Node *expr)
 {
 	RangeTblEntry *rte = rt_fetch(varno, level->query->rtable);
 	AttrNumber	resno = add_output(query, expr);
@@ -704,8 +678,8 @@ export_along(Rewrite *rewrite, PathStep *step, Query *view, Node *expr)
 	if (step == NULL)
 		return expr;
 	expr = export_along(rewrite, step->next, view, expr);
-	return (Node *) export_step(rewrite, step->level, step->varno,
-								step->next ? step->next->level->query : view, expr);
+	return (Node *) kpi_export_step(rewrite, step->level, step->varno,
+									step->next ? step->next->level->query : view, expr);
 }
 
 /*
@@ -758,8 +732,8 @@ kpi_whole_row(Rewrite *rewrite, QueryLevel *level, Var *var)
 		return (Node *) row;
 
 	/* no row at all is not a row of nulls */
-	present = export_step(rewrite, owner, var->varno, query,
-						  makeBoolConst(true, false));
+	present = kpi_export_step(rewrite, owner, var->varno, query,
+							  makeBoolConst(true, false));
 	present->varlevelsup = var->varlevelsup;
 	when = makeNode(CaseWhen);
 	when->expr = (Expr *) present;

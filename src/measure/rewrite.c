@@ -35,6 +35,7 @@ typedef struct WalkContext
 	Rewrite    *rewrite;
 	QueryLevel *level;
 	bool		in_aggregate;	/* inside one that was found not to evaluate */
+	bool		is_carried;		/* inside what an aggregate above may evaluate */
 } WalkContext;
 
 static void rewrite_query(Rewrite *rewrite, Query *query, QueryLevel *parent,
@@ -115,15 +116,18 @@ read_column(WalkContext *context, Var *var)
 	QueryLevel *level = context->level;
 	Origin		origin = kpi_origin_of_var(level, var);
 
+	/* what was left to those above, nobody has evaluated */
+	if (origin.kind == ORIGIN_ROW_VALUE && kpi_ungrouped == UNGROUPED_ERROR)
+		kpi_need_row_value(context->rewrite, &origin, !context->is_carried);
 	if (origin.kind == ORIGIN_OTHER ||
 		(origin.kind == ORIGIN_ROW_VALUE && context->in_aggregate))
 		return;
 	for (Index i = 0; i < var->varlevelsup; i++)
 		level = level->parent;
-	if (kpi_is_aggregated(level->query))
+	if (kpi_is_aggregated(level->query) && !context->is_carried)
 		report_unevaluated(&origin, "WHERE, JOIN or GROUP BY");
 	if (origin.kind == ORIGIN_MEASURE)
-		kpi_need_row_value(context->rewrite, &origin);
+		kpi_need_row_value(context->rewrite, &origin, !context->is_carried);
 }
 
 /*
@@ -149,8 +153,8 @@ read_row(Rewrite *rewrite, QueryLevel *level, Var *var)
 		if (origin.kind == ORIGIN_OTHER)
 			continue;
 		has_measure = true;
-		if (origin.kind == ORIGIN_MEASURE)
-			kpi_need_row_value(rewrite, &origin);
+		if (origin.kind == ORIGIN_MEASURE || kpi_ungrouped == UNGROUPED_ERROR)
+			kpi_need_row_value(rewrite, &origin, true);
 	}
 	if (has_measure && (rte->rtekind == RTE_SUBQUERY || rte->rtekind == RTE_CTE))
 		return kpi_whole_row(rewrite, level, var);
@@ -246,7 +250,7 @@ rewrite_expr(Node *node, WalkContext *context)
 Node *
 kpi_rewrite_condition(Rewrite *rewrite, QueryLevel *level, Node *condition)
 {
-	WalkContext context = {rewrite, level, false};
+	WalkContext context = {rewrite, level, false, false};
 
 	return rewrite_expr(condition, &context);
 }
@@ -313,6 +317,7 @@ rewrite_target_list(WalkContext *context, bool is_output)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 		Node	   *expr = kpi_strip_coercions((Node *) tle->expr);
+		WalkContext inner = *context;
 		Origin		origin;
 		Oid			metric;
 
@@ -335,7 +340,10 @@ rewrite_target_list(WalkContext *context, bool is_output)
 		if (IsA(expr, Var) && ((Var *) expr)->varattno > 0 &&
 			!is_output && tle->ressortgroupref == 0 && !kpi_is_aggregated(query))
 			continue;
-		tle->expr = (Expr *) rewrite_expr((Node *) tle->expr, context);
+		inner.is_carried = !is_output && tle->ressortgroupref == 0 &&
+			!kpi_is_aggregated(query) &&
+			kpi_is_computed_measure(context->level, (Node *) tle->expr);
+		tle->expr = (Expr *) rewrite_expr((Node *) tle->expr, &inner);
 	}
 }
 
@@ -434,7 +442,7 @@ static void
 rewrite_query(Rewrite *rewrite, Query *query, QueryLevel *parent, bool is_output)
 {
 	QueryLevel *level = palloc(sizeof(QueryLevel));
-	WalkContext context = {rewrite, level, false};
+	WalkContext context = {rewrite, level, false, false};
 	ListCell   *lc;
 	int			nentries;
 
