@@ -188,12 +188,13 @@ CREATE FUNCTION kpi.create_dimension(
 	key text DEFAULT NULL,
 	levels text[] DEFAULT NULL,
 	type regtype DEFAULT NULL,
-	admin text DEFAULT NULL)
+	admin text DEFAULT NULL,
+	or_replace boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_create_dimension'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kpi.create_dimension(text, regclass, text, text[], regtype, text) IS
-	'register a dimension: the columns of a table that are its key and its levels, from coarse to fine; or without a table, plain values of a type (text unless given); admin is a role that may grant scopes beside the owner; takes CREATE on the database; makes view <name>_dimension and two triggers at the table; raises 42804 for types that are neither base types nor enums';
+COMMENT ON FUNCTION kpi.create_dimension(text, regclass, text, text[], regtype, text, boolean) IS
+	'register a dimension: the columns of a table that are its key and its levels, from coarse to fine; or without a table, plain values of a type (text unless given); admin is a role that may grant scopes beside the owner; takes CREATE on the database; makes view <name>_dimension and two triggers at the table; with or_replace, a dimension that is there keeps its table, key and scopes, and gets further levels behind those it has, and another admin, if given: raises 42809 for other changes; raises 42804 for types that are neither base types nor enums';
 
 CREATE FUNCTION kpi.drop_dimension(name text)
 RETURNS void
@@ -898,12 +899,13 @@ CREATE FUNCTION kpi.create_metric(
 	tags text[] DEFAULT NULL,
 	synonyms text[] DEFAULT NULL,
 	direction text DEFAULT NULL,
-	min_group_rows integer DEFAULT NULL)
+	min_group_rows integer DEFAULT NULL,
+	or_replace boolean DEFAULT false)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'kpi_create_metric'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kpi.create_metric(text, text, text, text, text, text, text, text[], text[], text, integer) IS
-	'create a metric as a view of the given name from one SELECT of one aggregate expression over one relation, or of an expression over metrics; returns the view; raises KP001 and says why where the definition is not one';
+COMMENT ON FUNCTION kpi.create_metric(text, text, text, text, text, text, text, text[], text[], text, integer, boolean) IS
+	'create a metric as a view of the given name from one SELECT of one aggregate expression over one relation, or of an expression over metrics; with or_replace, a metric that is there is redefined as by kpi.alter_metric(): what is not given stays; returns the view; raises KP001 and says why where the definition is not one, 42809 where the name is that of something else';
 
 CREATE FUNCTION kpi.alter_metric(
 	name regclass,
@@ -1011,12 +1013,13 @@ CREATE FUNCTION kpi.create_metric_view(
 	description text DEFAULT NULL,
 	time_dimension text DEFAULT NULL,
 	owner text DEFAULT NULL,
-	tags text[] DEFAULT NULL)
+	tags text[] DEFAULT NULL,
+	or_replace boolean DEFAULT false)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'kpi_create_metric_view'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kpi.create_metric_view(text, text[], text[], text, text, text, text, text[]) IS
-	'publish dimensions (a column, or "expression AS name") and metrics ("schema.metric", or "schema.metric AS name") of one source as a view; the time dimension is the first date or timestamp unless named; raises KP006 where the sources differ';
+COMMENT ON FUNCTION kpi.create_metric_view(text, text[], text[], text, text, text, text, text[], boolean) IS
+	'publish dimensions (a column, "expression AS name", or * for all columns that nothing else in the view has the name of) and metrics ("schema.metric", or "schema.metric AS name") of one source as a view; the time dimension is the first date or timestamp unless named; with or_replace, a metric view that is there becomes this one: columns keep their places, new ones come last, and where one is gone or has another type the view is made again with its privileges, which raises 2BP01 where something depends on it; metadata that is not given stays; raises KP006 where the sources differ, 42809 where the name is that of something else';
 
 CREATE FUNCTION kpi.alter_metric_view(
 	name regclass,

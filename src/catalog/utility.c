@@ -10,11 +10,14 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "nodes/plannodes.h"
+#include "storage/lock.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -22,6 +25,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "catalog/catalog.h"
 #include "catalog/utility.h"
 
 /*
@@ -87,4 +91,20 @@ kpi_check_owner(Oid relid)
 	if (!pg_class_ownercheck(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
 					   get_rel_name(relid));
+}
+
+/*
+ * Let only one transaction at a time decide what there is under a name: in a schema,
+ * or, where that is InvalidOid, of a dimension.  The caller has checked that the
+ * current user may make something of that name.
+ */
+void
+kpi_lock_name(Oid namespace, const char *name)
+{
+	LOCKTAG		tag;
+	uint32		hash = hash_combine(hash_bytes_uint32(namespace),
+									hash_bytes((const unsigned char *) name, strlen(name)));
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, kpi_require_objects()->marker, hash, 0);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }

@@ -16,5 +16,6 @@ extern List *kpi_text_list(FunctionCallInfo fcinfo, int n, const char *what);
 
 extern void kpi_run_utility(const char *sql);
 extern void kpi_check_owner(Oid relid);
+extern void kpi_lock_name(Oid namespace, const char *name);
 
 #endif							/* KPI_CATALOG_UTILITY_H */

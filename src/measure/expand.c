@@ -103,13 +103,19 @@ report_misuse(QueryLevel *level, Origin *origin, Aggref *agg)
 {
 	char	   *function = get_func_name(agg->aggfnoid);
 	char	   *measure = governed_call(agg, origin);
+	bool		is_own = kpi_evaluates(kpi_require_objects(), agg->aggfnoid);
+	bool		is_users = !is_own && get_func_namespace(agg->aggfnoid) != PG_CATALOG_NAMESPACE;
 	char	   *instead;
 
+	if (is_users)
+		function = quote_qualified_identifier(get_namespace_name(get_func_namespace(agg->aggfnoid)),
+											  function);
 	if (carrier_of(agg) == CARRIER_NONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
-				 errmsg("%s() over measure \"%s\" has no governed meaning; write %s in a subquery at a finer grain, and %s() of its result",
-						function, origin->name, measure, function)));
+				 errmsg("%s() over measure \"%s\" has no governed meaning; write %s, or that in a subquery at a finer grain and %s() of its result",
+						function, origin->name, measure, function),
+				 is_users ? errdetail("It is an aggregate that somebody defined: only SUM, AVG, MIN, MAX and COUNT of PostgreSQL itself stand for the value of a measure.") : 0));
 	instead = kpi_write_of_group(level, (Node *) linitial_node(TargetEntry, agg->args)->expr);
 	if (instead != NULL)
 		ereport(ERROR,

@@ -241,6 +241,10 @@ adopt(Oid relid)
 
 	/* who adopts or changes it at the same time goes first, and is then seen */
 	LockRelationOid(relid, ShareRowExclusiveLock);
+	if (get_rel_name(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
 	if (is_registered(relid, "metric_registry") || is_registered(relid, "metric_view_registry"))
 		return;
 	view = kpi_load_metric_view(relid);

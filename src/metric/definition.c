@@ -45,6 +45,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "metric/definition.h"
+#include "metric/smallgroups.h"
 
 /* Definitions of more nodes than these are refused */
 #define MAX_DEFINITION_NODES	100000
@@ -313,6 +314,23 @@ count_part(DefinitionLoad *load, MetricDefinition *definition, MetricDefinition 
 }
 
 /*
+ * Where a part has no value, for its groups are small, the definition has none; filtered
+ * as the part is.
+ */
+static void
+add_limits(MetricDefinition *definition, MetricDefinition *part, Node *filter)
+{
+	ListCell   *lc;
+
+	foreach(lc, part->limits)
+	{
+		Node	   *limit = kpi_and_filter(lfirst(lc), filter);
+
+		definition->limits = list_append_unique(definition->limits, limit);
+	}
+}
+
+/*
  * A part of a definition must be of the type that it was taken for when the
  * definition was made: its view may have been made again by hand since, or a marker
  * promise anything (S7).
@@ -462,6 +480,7 @@ flatten_measure(Aggref *agg, Node *filter, FlattenContext *context)
 	(void) count_nodes(filter, &filter_nodes);
 	if (!count_part(context->load, context->result, part, filter_nodes))
 		return NULL;
+	add_limits(context->result, part, filter);
 	add_read(context->result, metric,
 			 kpi_compat_check_as_user(context->view.query,
 									  rt_fetch(context->view.source_rti,
@@ -632,6 +651,7 @@ flatten_component(Var *var, ComponentContext *context)
 	else if (context->result->source != part->source)
 		context->result->source = InvalidOid;
 	context->first = false;
+	add_limits(context->result, part, NULL);
 	add_read(context->result, rte->relid, kpi_compat_check_as_user(context->query, rte),
 			 first_column());
 	return part->expr;
@@ -718,6 +738,7 @@ flatten_query(DefinitionLoad *load, Oid metric, Query *query)
 {
 	MetricDefinition *result = palloc0(sizeof(MetricDefinition));
 	Node	   *expr;
+	Node	   *own_limit;
 
 	if (!goes_deeper(load))
 		return NULL;
@@ -748,6 +769,10 @@ flatten_query(DefinitionLoad *load, Oid metric, Query *query)
 	load->stack = list_delete_last(load->stack);
 	if (load->failed)
 		return NULL;
+	own_limit = kpi_small_group_condition(result->expr);
+	result->expr = kpi_keep_small_group_limits(result->expr, expr, result->limits);
+	if (own_limit != NULL)
+		result->limits = list_append_unique(result->limits, own_limit);
 	load->done = lappend(load->done, result);
 	return result;
 }

@@ -26,6 +26,8 @@ typedef struct MetricDefinition
 	Node	   *expr;			/* over Var(1, attno) of the source; the WHERE
 								 * has become FILTER of every aggregate */
 	List	   *reads;			/* of DefinitionRead *, for their privileges */
+	List	   *limits;			/* conditions over the source, each of which
+								 * must hold for a value (S5) */
 	int64		nodes;			/* of the expression, about */
 	int64		aggregates;		/* among them */
 } MetricDefinition;

@@ -23,12 +23,16 @@ typedef struct Draft
 extern void kpi_report_invalid(const char *text, const char *what, const char *hint);
 extern List *kpi_parse_alias(const char *text, const char *what, char **alias);
 
-extern void kpi_draft_dimension(Draft *draft, const char *text);
+extern void kpi_draft_dimensions(Draft *draft, List *dimensions);
 extern void kpi_draft_check_metric(Draft *draft, Oid metric);
 extern void kpi_draft_metric(Draft *draft, const char *text);
 extern void kpi_draft_dimensions_first(Draft *draft, int nmetrics);
 extern void kpi_draft_drop(Draft *draft, const char *name, bool is_measure);
+extern bool kpi_draft_has_dimension(Draft *draft, const char *name);
+extern char *kpi_resolve_draft_dimension(Draft *draft, const char *text,
+										 const char *argument, bool in_array);
 extern const char *kpi_draft_measure(Draft *draft, const char *text);
+extern bool kpi_draft_replace(Draft *draft, Oid relid);
 extern void kpi_write_draft(void *draft);
 
 #endif							/* KPI_METRIC_DRAFT_H */

@@ -15,6 +15,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -32,6 +34,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
+#include "parser/scansup.h"
 #include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
@@ -86,8 +89,36 @@ enum
 	ARG_TAGS,
 	ARG_SYNONYMS,
 	ARG_DIRECTION,
-	ARG_MIN_GROUP_ROWS
+	ARG_MIN_GROUP_ROWS,
+	ARG_OR_REPLACE				/* of kpi.create_metric alone */
 };
+
+/*
+ * Tell of the parts of a qualified name, which has been read, that were cut, as the
+ * parser tells of identifiers.
+ */
+static void
+tell_of_cut_names(const char *name)
+{
+	while (*name != '\0')
+	{
+		char	   *part = palloc(strlen(name) + 1);
+		int			length = 0;
+		bool		quoted = *name == '"';
+
+		for (name += quoted ? 1 : 0; *name != '\0'; name++)
+		{
+			if (quoted && *name == '"' && *++name != '"')
+				break;
+			if (!quoted && (*name == '.' || isspace((unsigned char) *name)))
+				break;
+			part[length++] = *name;
+		}
+		part[length] = '\0';
+		truncate_identifier(part, length, true);
+		name += strspn(name, " .\t\n\r\f\v");
+	}
+}
 
 /*
  * The schema and name that a text names, as CREATE VIEW would read it.
@@ -96,9 +127,99 @@ RangeVar *
 kpi_new_relation_name(text *name)
 {
 	RangeVar   *relation = makeRangeVarFromNameList(textToQualifiedNameList(name));
+	char	   *string = text_to_cstring(name);
 
+	tell_of_cut_names(string + strspn(string, " \t\n\r\f\v"));
 	relation->relpersistence = RELPERSISTENCE_PERMANENT;
 	return relation;
+}
+
+/*
+ * What a relation is, for messages.
+ */
+static const char *
+kind_of_relation(Oid relid)
+{
+	Oid			argtypes[] = {REGCLASSOID};
+	Datum		values[] = {ObjectIdGetDatum(relid)};
+
+	if (kpi_metric_is_registered(relid))
+		return "metric";
+	if (kpi_registry_has("SELECT FROM kpi.metric_view_registry"
+						 " WHERE relid OPERATOR(pg_catalog.=) $1", 1, argtypes, values))
+		return "metric view";
+	switch (get_rel_relkind(relid))
+	{
+		case RELKIND_VIEW:
+			return "view";
+		case RELKIND_MATVIEW:
+			return "materialized view";
+		case RELKIND_FOREIGN_TABLE:
+			return "foreign table";
+		case RELKIND_SEQUENCE:
+			return "sequence";
+		case RELKIND_INDEX:
+		case RELKIND_PARTITIONED_INDEX:
+			return "index";
+		case RELKIND_COMPOSITE_TYPE:
+			return "type";
+		default:
+			return "table";
+	}
+}
+
+/*
+ * The relation of the current user's that has a name, locked; InvalidOid where nothing
+ * has it.  Who drops or renames it at the same time goes first.
+ */
+static Oid
+lock_own_relation(Oid namespace, const char *name)
+{
+	for (;;)
+	{
+		Oid			relid = get_relname_relid(name, namespace);
+
+		if (!OidIsValid(relid))
+			return InvalidOid;
+		kpi_check_owner(relid);
+		LockRelationOid(relid, AccessExclusiveLock);
+		if (get_relname_relid(name, namespace) == relid)
+			return relid;
+		UnlockRelationOid(relid, AccessExclusiveLock);
+	}
+}
+
+/*
+ * The metric or metric view of the current user's that a new definition is to
+ * replace, or InvalidOid where there is nothing of this name.  Two transactions that
+ * define the same name come one after the other.
+ */
+Oid
+kpi_relation_to_replace(RangeVar *name, const char *what)
+{
+	Oid			namespace = RangeVarGetCreationNamespace(name);
+	AclResult	result = pg_namespace_aclcheck(namespace, GetUserId(), ACL_CREATE);
+	Oid			relid;
+	const char *kind;
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_SCHEMA, get_namespace_name(namespace));
+	kpi_lock_name(namespace, name->relname);
+	relid = lock_own_relation(namespace, name->relname);
+	if (!OidIsValid(relid))
+		return InvalidOid;
+
+	kind = kind_of_relation(relid);
+	if (strcmp(kind, what) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot replace %s, which is %s %s and not a %s",
+						kpi_relation_name(relid), kind[0] == 'i' ? "an" : "a", kind, what),
+				 strcmp(kind, "view") == 0 ?
+				 errhint("If it is a %s that nobody registered, run SELECT kpi.adopt(%s) first; else use another name, or drop it.",
+						 what, quote_literal_cstr(kpi_relation_name(relid))) :
+				 errhint("Use another name, or drop it.")));
+	return relid;
 }
 
 /*
@@ -207,8 +328,29 @@ make_view(RangeVar *name, List *columns, RawStmt *select,
 }
 
 /*
- * A view over a temporary relation is temporary itself, and ends without a
- * word to us.
+ * A view over a temporary relation would be temporary itself, whatever its schema.
+ */
+void
+kpi_refuse_temporary_source(Query *query, const char *name, const char *what)
+{
+	ListCell   *lc;
+
+	foreach(lc, kpi_tree_relations((Node *) query, true))
+	{
+		Oid			relid = lfirst_oid(lc);
+
+		if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("%s %s would vanish with the session, for \"%s\" is temporary",
+							what, name, get_rel_name(relid)),
+					 errhint("Make that a permanent table or view first, as by CREATE TABLE ... AS TABLE %s.",
+							 quote_identifier(get_rel_name(relid)))));
+	}
+}
+
+/*
+ * A temporary view ends without a word to us.
  */
 void
 kpi_refuse_temporary(Oid relid, const char *what)
@@ -325,42 +467,28 @@ analyze_definition(RawStmt *raw, const char *sql, const char *name)
 	Query	   *query = parse_analyze_fixedparams(copyObject(raw), sql, NULL, 0, NULL);
 
 	kpi_check_definition(query, name);
+	kpi_refuse_temporary_source(query, name, "metric");
 	kpi_compat_check_permissions(query);
 	return query;
 }
 
 /*
- * kpi.create_metric(name, definition, ...) returns regclass
+ * Make the view of a metric that is not there yet.
  */
-Datum
-kpi_create_metric(PG_FUNCTION_ARGS)
+static Oid
+create_definition(RangeVar *name, const char *sql, int min_rows)
 {
-	RangeVar   *name;
-	char	   *sql;
-	char	   *quoted;
+	const char *quoted = quote_qualified_identifier(name->schemaname, name->relname);
+	int			nestlevel = extend_search_path();
+	ErrorContextCallback callback;
 	RawStmt    *raw;
 	Query	   *query;
 	Oid			relid;
-	int			nestlevel;
-	ErrorContextCallback callback;
 
-	if (PG_ARGISNULL(ARG_NAME) || PG_ARGISNULL(ARG_DEFINITION))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("a metric needs a name and a definition")));
-	kpi_require_objects();
-	check_metadata(fcinfo);
-
-	name = kpi_new_relation_name(PG_GETARG_TEXT_PP(ARG_NAME));
-	quoted = quote_qualified_identifier(name->schemaname, name->relname);
-	sql = text_to_cstring(PG_GETARG_TEXT_PP(ARG_DEFINITION));
-
-	nestlevel = extend_search_path();
 	kpi_push_query(&callback, sql);
 	raw = kpi_parse_select(sql, "the definition of a metric");
 	query = analyze_definition(raw, sql, quoted);
-	if (!PG_ARGISNULL(ARG_MIN_GROUP_ROWS))
-		kpi_limit_small_groups(raw, query, PG_GETARG_INT32(ARG_MIN_GROUP_ROWS), quoted);
+	kpi_limit_small_groups(raw, query, min_rows, quoted);
 	make_view(copyObject(name), list_make1(makeString(pstrdup(name->relname))),
 			  raw, sql, false, NIL);
 	kpi_pop_query();
@@ -369,12 +497,7 @@ kpi_create_metric(PG_FUNCTION_ARGS)
 	relid = RangeVarGetRelid(name, NoLock, false);
 	kpi_refuse_temporary(relid, "metric");
 	kpi_load_definition(relid);
-	write_registry(fcinfo, relid);
-	(void) kpi_write_comments(relid, false);
-	kpi_change_owner(relid, kpi_text_argument(fcinfo, ARG_OWNER));
-	kpi_check_scope_bypass(relid, "metric");
-
-	PG_RETURN_OID(relid);
+	return relid;
 }
 
 /*
@@ -409,8 +532,8 @@ check_same_type(Oid relid, Query *query)
  * the metric was defined on before does not matter: it may have been anything,
  * by CREATE OR REPLACE VIEW.
  */
-static void
-check_published_source(Oid relid, Oid source)
+void
+kpi_check_published_source(Oid relid, Oid source)
 {
 	Oid			argtypes[] = {REGCLASSOID, REGCLASSOID};
 	Datum		values[] = {ObjectIdGetDatum(relid), ObjectIdGetDatum(source)};
@@ -502,7 +625,7 @@ make_definition(void *arg)
 	raw = kpi_parse_select(redefinition->sql, "the definition of a metric");
 	query = analyze_definition(raw, redefinition->sql, name);
 	check_same_type(relid, query);
-	check_published_source(relid, kpi_flatten_query(relid, query)->source);
+	kpi_check_published_source(relid, kpi_flatten_query(relid, query)->source);
 	kpi_limit_small_groups(raw, query, redefinition->min_rows, name);
 	make_view(makeRangeVar(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid), -1),
 			  list_make1(makeString(get_attname(relid, 1, false))),
@@ -528,6 +651,7 @@ redefine(Oid relid, const char *definition, int new_min_rows)
 	 * seen
 	 */
 	LockRelationOid(relid, AccessExclusiveLock);
+	kpi_require_metric(relid);
 
 	redefinition.old_min_rows = min_group_rows(relid);
 	redefinition.min_rows = new_min_rows < 0 ? redefinition.old_min_rows : new_min_rows;
@@ -541,6 +665,60 @@ redefine(Oid relid, const char *definition, int new_min_rows)
 	}
 	kpi_in_plain_text("pg_catalog", write_definition, &redefinition);
 	kpi_on_behalf_of(kpi_relation_owner(relid), make_definition, &redefinition);
+}
+
+/*
+ * Write down what the arguments say of a metric beside its definition.
+ */
+static void
+write_metadata(FunctionCallInfo fcinfo, Oid relid)
+{
+	write_registry(fcinfo, relid);
+	(void) kpi_write_comments(relid, false);
+	kpi_change_owner(relid, kpi_text_argument(fcinfo, ARG_OWNER));
+	kpi_check_scope_bypass(relid, "metric");
+}
+
+/*
+ * Redefine a metric by the arguments: what is NULL stays.
+ */
+static void
+redefine_by_arguments(FunctionCallInfo fcinfo, Oid relid)
+{
+	if (!PG_ARGISNULL(ARG_DEFINITION) || !PG_ARGISNULL(ARG_MIN_GROUP_ROWS))
+		redefine(relid, kpi_text_argument(fcinfo, ARG_DEFINITION),
+				 PG_ARGISNULL(ARG_MIN_GROUP_ROWS) ? -1 : PG_GETARG_INT32(ARG_MIN_GROUP_ROWS));
+	write_metadata(fcinfo, relid);
+}
+
+/*
+ * kpi.create_metric(name, definition, ..., or_replace) returns regclass
+ */
+Datum
+kpi_create_metric(PG_FUNCTION_ARGS)
+{
+	RangeVar   *name;
+	Oid			relid = InvalidOid;
+
+	if (PG_ARGISNULL(ARG_NAME) || PG_ARGISNULL(ARG_DEFINITION))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("a metric needs a name and a definition")));
+	kpi_require_objects();
+	check_metadata(fcinfo);
+
+	name = kpi_new_relation_name(PG_GETARG_TEXT_PP(ARG_NAME));
+	if (!PG_ARGISNULL(ARG_OR_REPLACE) && PG_GETARG_BOOL(ARG_OR_REPLACE))
+		relid = kpi_relation_to_replace(name, "metric");
+	if (OidIsValid(relid))
+		redefine_by_arguments(fcinfo, relid);
+	else
+	{
+		relid = create_definition(name, kpi_text_argument(fcinfo, ARG_DEFINITION),
+								  PG_ARGISNULL(ARG_MIN_GROUP_ROWS) ? 0 : PG_GETARG_INT32(ARG_MIN_GROUP_ROWS));
+		write_metadata(fcinfo, relid);
+	}
+	PG_RETURN_OID(relid);
 }
 
 /*
@@ -559,14 +737,7 @@ kpi_alter_metric(PG_FUNCTION_ARGS)
 	kpi_require_metric(relid);
 	kpi_check_owner(relid);
 	check_metadata(fcinfo);
-
-	if (!PG_ARGISNULL(ARG_DEFINITION) || !PG_ARGISNULL(ARG_MIN_GROUP_ROWS))
-		redefine(relid, kpi_text_argument(fcinfo, ARG_DEFINITION),
-				 PG_ARGISNULL(ARG_MIN_GROUP_ROWS) ? -1 : PG_GETARG_INT32(ARG_MIN_GROUP_ROWS));
-	write_registry(fcinfo, relid);
-	(void) kpi_write_comments(relid, false);
-	kpi_change_owner(relid, kpi_text_argument(fcinfo, ARG_OWNER));
-	kpi_check_scope_bypass(relid, "metric");
+	redefine_by_arguments(fcinfo, relid);
 
 	PG_RETURN_OID(relid);
 }

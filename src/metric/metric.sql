@@ -44,12 +44,13 @@ CREATE FUNCTION kpi.create_metric(
 	tags text[] DEFAULT NULL,
 	synonyms text[] DEFAULT NULL,
 	direction text DEFAULT NULL,
-	min_group_rows integer DEFAULT NULL)
+	min_group_rows integer DEFAULT NULL,
+	or_replace boolean DEFAULT false)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'kpi_create_metric'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kpi.create_metric(text, text, text, text, text, text, text, text[], text[], text, integer) IS
-	'create a metric as a view of the given name from one SELECT of one aggregate expression over one relation, or of an expression over metrics; returns the view; raises KP001 and says why where the definition is not one';
+COMMENT ON FUNCTION kpi.create_metric(text, text, text, text, text, text, text, text[], text[], text, integer, boolean) IS
+	'create a metric as a view of the given name from one SELECT of one aggregate expression over one relation, or of an expression over metrics; with or_replace, a metric that is there is redefined as by kpi.alter_metric(): what is not given stays; returns the view; raises KP001 and says why where the definition is not one, 42809 where the name is that of something else';
 
 CREATE FUNCTION kpi.alter_metric(
 	name regclass,

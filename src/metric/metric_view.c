@@ -62,6 +62,9 @@ PG_FUNCTION_INFO_V1(kpi_drop_metric_view);
 PG_FUNCTION_INFO_V1(kpi_metric_view_columns);
 PG_FUNCTION_INFO_V1(kpi_metric_view_source);
 
+/* Of kpi.create_metric_view */
+#define ARG_OR_REPLACE	8
+
 /* The metadata of a metric view, where the two functions have it */
 typedef struct Metadata
 {
@@ -105,6 +108,18 @@ make_view(Draft *draft, List *options, bool replace)
 	kpi_run_utility(psprintf("CREATE %sVIEW %s %sAS %s",
 							 replace ? "OR REPLACE " : "", draft->name,
 							 options_clause(options), draft->select));
+}
+
+/*
+ * Take an OID.
+ */
+static void
+take_oid(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **oids = arg;
+	bool		isnull;
+
+	*oids = lappend_oid(*oids, DatumGetObjectId(kpi_row_value(row, desc, 1, &isnull)));
 }
 
 /*
@@ -203,56 +218,6 @@ write_metadata(Oid relid, Metadata *metadata, AttrNumber time_dimension)
 	(void) kpi_write_comments(relid, false);
 	kpi_change_owner(relid, metadata->owner);
 	kpi_check_scope_bypass(relid, "metric view");
-}
-
-/*
- * kpi.create_metric_view(name, dimensions, metrics, ...) returns regclass
- */
-Datum
-kpi_create_metric_view(PG_FUNCTION_ARGS)
-{
-	Draft		draft = {0};
-	RangeVar   *name;
-	List	   *metrics;
-	ListCell   *lc;
-	Oid			namespace;
-	Oid			relid;
-	Metadata	metadata;
-	int			nmetrics;
-
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the name of a metric view must not be null")));
-	kpi_require_objects();
-	metadata = metadata_arguments(fcinfo, 3);
-
-	/* settle the schema now: the view is made under another search_path */
-	name = kpi_new_relation_name(PG_GETARG_TEXT_PP(0));
-	namespace = RangeVarGetCreationNamespace(name);
-	name->schemaname = get_namespace_name(namespace);
-	draft.name = quote_qualified_identifier(name->schemaname, name->relname);
-
-	metrics = kpi_text_list(fcinfo, 2, "metrics");
-	if (metrics == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("metric view %s has no metrics", draft.name),
-				 errhint("Name at least one metric; it tells the source of the view.")));
-	foreach(lc, metrics)
-		kpi_draft_metric(&draft, lfirst(lc));
-	nmetrics = list_length(draft.query->targetList);
-	foreach(lc, kpi_text_list(fcinfo, 1, "dimensions"))
-		kpi_draft_dimension(&draft, lfirst(lc));
-	kpi_draft_dimensions_first(&draft, nmetrics);
-
-	kpi_in_plain_text("pg_catalog", kpi_write_draft, &draft);
-	kpi_in_plain_text("pg_catalog", make_new_view, &draft);
-	relid = get_relname_relid(name->relname, namespace);
-	kpi_refuse_temporary(relid, "metric view");
-	write_metadata(relid, &metadata, kpi_find_time_dimension(relid, metadata.time_dimension));
-
-	PG_RETURN_OID(relid);
 }
 
 /*
@@ -452,25 +417,59 @@ time_dimension_name(Oid relid)
 }
 
 /*
- * Rename columns, "old AS new".
+ * Rename a column of a view.
+ */
+static void
+rename_column(Oid relid, const char *old_name, const char *new_name)
+{
+	kpi_run_utility(psprintf("ALTER VIEW %s RENAME COLUMN %s TO %s", kpi_relation_name(relid),
+							 quote_identifier(old_name), quote_identifier(new_name)));
+}
+
+/*
+ * Rename columns, "old AS new", all at once: those whose names others take get names
+ * in between.
  */
 static void
 rename_columns(Oid relid, List *renames)
 {
+	List	   *columns = NIL;
+	List	   *new_names = NIL;
 	ListCell   *lc;
+	ListCell   *lc2;
 
 	foreach(lc, renames)
 	{
 		char	   *new_name;
 		List	   *names = kpi_parse_alias(lfirst(lc), "renaming", &new_name);
+		AttrNumber	attnum;
 
 		if (new_name == NULL || list_length(names) != 1)
 			kpi_report_invalid(lfirst(lc), "renaming", "Write \"old AS new\".");
-		kpi_run_utility(psprintf("ALTER VIEW %s RENAME COLUMN %s TO %s",
-								 kpi_relation_name(relid),
-								 quote_identifier(strVal(linitial(names))),
-								 quote_identifier(new_name)));
+		attnum = get_attnum(relid, strVal(linitial(names)));
+		if (attnum == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("metric view %s has no column \"%s\"", kpi_relation_name(relid),
+							strVal(linitial(names))),
+					 errhint("Names are written as in SQL, and an array literal takes quotes off its elements; write ARRAY['\"Old\" AS new'].")));
+		if (list_member_int(columns, attnum))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("column \"%s\" of metric view %s is renamed more than once",
+							strVal(linitial(names)), kpi_relation_name(relid))));
+		columns = lappend_int(columns, attnum);
+		new_names = lappend(new_names, new_name);
 	}
+
+	forboth(lc, columns, lc2, new_names)
+	{
+		if (list_member_int(columns, get_attnum(relid, lfirst(lc2))))
+			rename_column(relid, get_attname(relid, get_attnum(relid, lfirst(lc2)), false),
+						  psprintf("kpi renamed %d", get_attnum(relid, lfirst(lc2))));
+	}
+	forboth(lc, columns, lc2, new_names)
+		rename_column(relid, get_attname(relid, lfirst_int(lc), false), lfirst(lc2));
 }
 
 /*
@@ -507,8 +506,7 @@ drop_dimensions(Draft *draft, List *dimensions, const char *column)
 
 	foreach(lc, dimensions)
 	{
-		char	   *alias;
-		char	   *name = strVal(llast(kpi_parse_alias(lfirst(lc), "dimension", &alias)));
+		char	   *name = kpi_resolve_draft_dimension(draft, lfirst(lc), "drop_dimensions", true);
 
 		kpi_draft_drop(draft, name, false);
 		result |= strcmp(name, column) == 0;
@@ -535,6 +533,124 @@ check_has_measure(Draft *draft)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("metric view %s would have no measure left", draft->name),
 			 errhint("Drop it with kpi.drop_metric_view().")));
+}
+
+/*
+ * Draft a metric view from the arguments of kpi.create_metric_view().
+ */
+static void
+draft_view(Draft *draft, FunctionCallInfo fcinfo)
+{
+	List	   *metrics = kpi_text_list(fcinfo, 2, "metrics");
+	int			nmetrics;
+	ListCell   *lc;
+
+	if (metrics == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("metric view %s has no metrics", draft->name),
+				 errhint("Name at least one metric; it tells the source of the view.")));
+	foreach(lc, metrics)
+		kpi_draft_metric(draft, lfirst(lc));
+	nmetrics = list_length(draft->query->targetList);
+	kpi_draft_dimensions(draft, kpi_text_list(fcinfo, 1, "dimensions"));
+	kpi_draft_dimensions_first(draft, nmetrics);
+}
+
+/*
+ * Metrics that are defined on a metric view must still be metrics after that was
+ * replaced, and of the source that they are published over.
+ */
+static void
+check_metrics_on_view(Oid relid)
+{
+	Oid			argtypes[] = {OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(relid)};
+	List	   *metrics = NIL;
+	ListCell   *lc;
+
+	(void) kpi_registry_read("SELECT DISTINCT w.ev_class FROM pg_catalog.pg_depend AS d"
+							 " JOIN pg_catalog.pg_rewrite AS w ON w.oid OPERATOR(pg_catalog.=) d.objid"
+							 " JOIN kpi.metric_registry AS r ON r.relid OPERATOR(pg_catalog.=) w.ev_class"
+							 " WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
+							 " AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+							 " AND d.refobjid OPERATOR(pg_catalog.=) $1",
+							 1, argtypes, values, take_oid, &metrics);
+	foreach(lc, metrics)
+		kpi_check_published_source(lfirst_oid(lc), kpi_load_definition(lfirst_oid(lc))->source);
+}
+
+/*
+ * Let a metric view be what a draft says: its columns keep their places, new ones come
+ * last.  Where one is gone or has another type, the view is made again, as by
+ * kpi.alter_metric_view().
+ */
+static void
+replace_view(Draft *draft, Oid relid, Metadata *metadata)
+{
+	char	   *time_dimension = metadata->time_dimension;
+	bool		again;
+
+	(void) require_metric_view(relid);
+	again = kpi_draft_replace(draft, relid);
+	if (time_dimension == NULL)
+	{
+		time_dimension = time_dimension_name(relid);
+		if (!kpi_draft_has_dimension(draft, time_dimension))
+			time_dimension = NULL;
+	}
+	else
+		time_dimension = kpi_resolve_draft_dimension(draft, time_dimension, "time_dimension", false);
+
+	kpi_in_plain_text("pg_catalog", kpi_write_draft, draft);
+	kpi_on_behalf_of(kpi_relation_owner(relid), again ? make_view_again : widen_view, draft);
+	check_metrics_on_view(draft->relid);
+	write_metadata(draft->relid, metadata, kpi_find_time_dimension(draft->relid, time_dimension));
+}
+
+/*
+ * kpi.create_metric_view(name, dimensions, metrics, ...) returns regclass
+ */
+Datum
+kpi_create_metric_view(PG_FUNCTION_ARGS)
+{
+	Draft		draft = {0};
+	RangeVar   *name;
+	Oid			namespace;
+	Oid			replaced = InvalidOid;
+	char	   *time_dimension;
+	Metadata	metadata;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the name of a metric view must not be null")));
+	kpi_require_objects();
+	metadata = metadata_arguments(fcinfo, 3);
+
+	/* settle the schema now: the view is made under another search_path */
+	name = kpi_new_relation_name(PG_GETARG_TEXT_PP(0));
+	namespace = RangeVarGetCreationNamespace(name);
+	name->schemaname = get_namespace_name(namespace);
+	draft.name = quote_qualified_identifier(name->schemaname, name->relname);
+	if (!PG_ARGISNULL(ARG_OR_REPLACE) && PG_GETARG_BOOL(ARG_OR_REPLACE))
+		replaced = kpi_relation_to_replace(name, "metric view");
+	draft_view(&draft, fcinfo);
+	if (OidIsValid(replaced))
+	{
+		replace_view(&draft, replaced, &metadata);
+		PG_RETURN_OID(draft.relid);
+	}
+
+	time_dimension = metadata.time_dimension == NULL ? NULL :
+		kpi_resolve_draft_dimension(&draft, metadata.time_dimension, "time_dimension", false);
+	kpi_in_plain_text("pg_catalog", kpi_write_draft, &draft);
+	kpi_in_plain_text("pg_catalog", make_new_view, &draft);
+	draft.relid = get_relname_relid(name->relname, namespace);
+	kpi_refuse_temporary(draft.relid, "metric view");
+	write_metadata(draft.relid, &metadata, kpi_find_time_dimension(draft.relid, time_dimension));
+
+	PG_RETURN_OID(draft.relid);
 }
 
 /*
@@ -574,16 +690,15 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 	metadata = metadata_arguments(fcinfo, 6);
 
 	rename_columns(relid, kpi_text_list(fcinfo, 5, "rename"));
-	time_dimension = metadata.time_dimension;
-	if (time_dimension == NULL)
-		time_dimension = time_dimension_name(relid);
+	time_dimension = time_dimension_name(relid);
 	draft = draft_of_view(relid, &view);
 	foreach(lc, drop_metrics)
 		kpi_draft_drop(&draft, kpi_draft_measure(&draft, lfirst(lc)), true);
 	if (drop_dimensions(&draft, dropped, time_dimension) && metadata.time_dimension == NULL)
 		time_dimension = "";
-	foreach(lc, add_dimensions)
-		kpi_draft_dimension(&draft, lfirst(lc));
+	kpi_draft_dimensions(&draft, add_dimensions);
+	if (metadata.time_dimension != NULL)
+		time_dimension = kpi_resolve_draft_dimension(&draft, metadata.time_dimension, "time_dimension", false);
 	foreach(lc, add_metrics)
 		kpi_draft_metric(&draft, lfirst(lc));
 	check_has_measure(&draft);

@@ -38,12 +38,13 @@ CREATE FUNCTION kpi.create_metric_view(
 	description text DEFAULT NULL,
 	time_dimension text DEFAULT NULL,
 	owner text DEFAULT NULL,
-	tags text[] DEFAULT NULL)
+	tags text[] DEFAULT NULL,
+	or_replace boolean DEFAULT false)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'kpi_create_metric_view'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kpi.create_metric_view(text, text[], text[], text, text, text, text, text[]) IS
-	'publish dimensions (a column, or "expression AS name") and metrics ("schema.metric", or "schema.metric AS name") of one source as a view; the time dimension is the first date or timestamp unless named; raises KP006 where the sources differ';
+COMMENT ON FUNCTION kpi.create_metric_view(text, text[], text[], text, text, text, text, text[], boolean) IS
+	'publish dimensions (a column, "expression AS name", or * for all columns that nothing else in the view has the name of) and metrics ("schema.metric", or "schema.metric AS name") of one source as a view; the time dimension is the first date or timestamp unless named; with or_replace, a metric view that is there becomes this one: columns keep their places, new ones come last, and where one is gone or has another type the view is made again with its privileges, which raises 2BP01 where something depends on it; metadata that is not given stays; raises KP006 where the sources differ, 42809 where the name is that of something else';
 
 CREATE FUNCTION kpi.alter_metric_view(
 	name regclass,

@@ -10,6 +10,9 @@
  * see, with the definition's WHERE and every FILTER on the way.  Such a metric
  * is not additive, so a single row shows nothing of it.
  *
+ * A metric that is computed from such metrics has no value either where one of them
+ * has none: COALESCE would show a withheld group as an empty one.
+ *
  * The registry remembers the limit; this file puts it around the parsed
  * definition, and takes it off the stored one.
  *
@@ -20,6 +23,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
@@ -146,4 +150,76 @@ kpi_small_group_limit_of(Node *expr)
 
 	return when == NULL ? 0 :
 		DatumGetInt32(((Const *) lsecond(((OpExpr *) when->expr)->args))->constvalue);
+}
+
+/*
+ * The condition of a metric's limit, count(*) >= n; NULL for none.
+ */
+Node *
+kpi_small_group_condition(Node *expr)
+{
+	CaseWhen   *when = find_limit(expr);
+
+	return when == NULL ? NULL : (Node *) when->expr;
+}
+
+/*
+ * Put a limit around an expression that is not to be seen unless the condition holds.
+ */
+static Node *
+put_limit(Node *expr, Node *condition)
+{
+	CaseWhen   *when = makeNode(CaseWhen);
+	CaseExpr   *choice = makeNode(CaseExpr);
+
+	when->expr = (Expr *) condition;
+	when->result = (Expr *) expr;
+	when->location = -1;
+	choice->casetype = exprType(expr);
+	choice->casecollid = exprCollation(expr);
+	choice->args = list_make1(when);
+	choice->defresult = (Expr *) makeNullConst(choice->casetype, exprTypmod(expr), choice->casecollid);
+	choice->location = -1;
+	return (Node *) choice;
+}
+
+/*
+ * Replace what an expression is computed from by what is strict: aggregates, and NULLIF
+ * with a constant, which is NULL where its first argument is.
+ */
+static Node *
+without_aggregates(Node *node, void *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Aggref))
+		return (Node *) makeVar(1, 1, exprType(node), exprTypmod(node), exprCollation(node), 0);
+	if (IsA(node, NullIfExpr))
+	{
+		NullIfExpr *nullif = (NullIfExpr *) node;
+		Const	   *value = (Const *) kpi_strip_coercions(lsecond(nullif->args));
+
+		if (IsA(value, Const) && !value->constisnull)
+			return without_aggregates(linitial(nullif->args), context);
+	}
+	return expression_tree_mutator(node, without_aggregates, context);
+}
+
+/*
+ * Keep the limits of its components in a metric that is computed from them: where one
+ * has no value, neither has the metric, whatever its expression makes of NULL.  "limits"
+ * holds the conditions of the components' limits, "computed" the expression as it is
+ * over the components, "expr" the same over the source.
+ */
+Node *
+kpi_keep_small_group_limits(Node *expr, Node *computed, List *limits)
+{
+	ListCell   *lc;
+
+	computed = without_aggregates(kpi_without_small_group_limit(computed), NULL);
+	if (limits == NIL || !contain_nonstrict_functions(computed))
+		return expr;
+	foreach(lc, limits)
+		expr = put_limit(expr, copyObject(lfirst(lc)));
+	return expr;
 }

@@ -488,19 +488,152 @@ make_table_dimension(const char *name, Oid table, const char *key, List *levels)
 }
 
 /*
- * kpi.create_dimension(name, source, key, levels, type, admin)
+ * Let somebody else administer a dimension.
+ */
+static void
+set_admin(const char *name, const char *admin)
+{
+	Oid			argtypes[] = {TEXTOID, REGROLEOID};
+	Datum		values[] = {CStringGetTextDatum(name), (Datum) 0};
+
+	values[1] = ObjectIdGetDatum(kpi_resolve_role(admin, "admin"));
+	kpi_registry_execute("UPDATE kpi.dimension_registry SET admin = $2"
+						 " WHERE name OPERATOR(pg_catalog.=) $1",
+						 2, argtypes, values, NULL);
+}
+
+/*
+ * Refuse a change of a dimension that scopes and protected tables could not follow.
+ */
+static void
+refuse_replacement(Dimension *dimension, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("cannot change the %s of dimension \"%s\"", what, dimension->name),
+			 errdetail("Scopes are granted by it, and tables may be protected by it."),
+			 errhint("Drop the dimension with kpi.drop_dimension() first, or use another name.")));
+}
+
+/*
+ * Give the view of a dimension the levels that are asked for beside those it has.
+ */
+static void
+replace_levels(Dimension *dimension, const char *key, List *levels)
+{
+	StringInfoData columns;
+	ListCell   *lc;
+
+	if (list_length(levels) < list_length(dimension->levels) - 1)
+		refuse_replacement(dimension, "levels");
+	initStringInfo(&columns);
+	appendStringInfo(&columns, "%s AS %s", quote_identifier(key),
+					 quote_identifier(linitial(dimension->levels)));
+	foreach(lc, levels)
+	{
+		char	   *level = kpi_resolve_column(dimension->table, lfirst(lc), "levels", true);
+		int			n = foreach_current_index(lc) + 1;
+
+		if (n < list_length(dimension->columns) &&
+			get_attnum(dimension->table, level) != list_nth_int(dimension->columns, n))
+			refuse_replacement(dimension, "levels");
+		check_type(getBaseType(get_atttype(dimension->table, get_attnum(dimension->table, level))),
+				   "a level");
+		appendStringInfo(&columns, ", %s", quote_identifier(level));
+		if (n < list_length(dimension->columns))
+			appendStringInfo(&columns, " AS %s", quote_identifier(list_nth(dimension->levels, n)));
+	}
+	if (list_length(levels) >= list_length(dimension->columns))
+		kpi_run_utility(psprintf("CREATE OR REPLACE VIEW %s AS SELECT %s FROM %s",
+								 kpi_relation_name(dimension->view), columns.data,
+								 kpi_relation_name(dimension->table)));
+}
+
+/*
+ * Replace a dimension: its key stays, levels may come after those that it has, and the
+ * role that administers it may be another one.  What is not given stays.
+ */
+static void
+replace_dimension(Dimension *dimension, Oid source, char *key, List *levels, Oid type, char *admin)
+{
+	kpi_require_usable(dimension);
+	if (!has_privs_of_role(GetUserId(), dimension->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of dimension \"%s\"", dimension->name)));
+	if (source != dimension->table)
+		refuse_replacement(dimension, "table");
+	if (OidIsValid(type) && type != dimension->type)
+		refuse_replacement(dimension, "type");
+	if (OidIsValid(source))
+	{
+		if (key == NULL)
+			key = get_attname(source, linitial_int(dimension->columns), false);
+		key = kpi_resolve_column(source, key, "key", false);
+		if (get_attnum(source, key) != linitial_int(dimension->columns))
+			refuse_replacement(dimension, "key");
+		if (levels != NIL)
+		{
+			kpi_check_owner(source);
+			replace_levels(dimension, key, levels);
+		}
+	}
+	if (admin != NULL)
+		set_admin(dimension->name, admin);
+}
+
+/*
+ * Register a dimension that is not there yet; the type is InvalidOid unless given.
+ */
+static void
+register_dimension(char *name, Oid source, char *key, List *levels, Oid type, char *admin)
+{
+	Oid			argtypes[] = {TEXTOID, REGCLASSOID, REGTYPEOID, REGROLEOID, REGROLEOID};
+	Datum		values[] = {CStringGetTextDatum(name), (Datum) 0, (Datum) 0, (Datum) 0, (Datum) 0};
+	char		nulls[] = {' ', 'n', ' ', 'n', 'n'};
+
+	check_new_name(name);
+	if (admin != NULL)
+	{
+		values[4] = ObjectIdGetDatum(kpi_resolve_role(admin, "admin"));
+		nulls[4] = ' ';
+	}
+	if (OidIsValid(source))
+	{
+		Oid			view = make_table_dimension(name, source, key, levels);
+
+		values[1] = ObjectIdGetDatum(view);
+		nulls[1] = ' ';
+		type = getBaseType(get_atttype(view, 1));
+	}
+	else
+	{
+		if (!OidIsValid(type))
+			type = TEXTOID;
+		check_type(type, "the key");
+		values[3] = ObjectIdGetDatum(GetUserId());
+		nulls[3] = ' ';
+	}
+	values[2] = ObjectIdGetDatum(type);
+	kpi_registry_execute("INSERT INTO kpi.dimension_registry (name, relid, type, owner, admin)"
+						 " VALUES ($1, $2, $3, $4, $5)",
+						 lengthof(argtypes), argtypes, values, nulls);
+}
+
+/*
+ * kpi.create_dimension(name, source, key, levels, type, admin, or_replace)
  */
 Datum
 kpi_create_dimension(PG_FUNCTION_ARGS)
 {
 	char	   *name = kpi_text_argument(fcinfo, 0);
+	Oid			source = PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1);
 	char	   *key = kpi_text_argument(fcinfo, 2);
 	List	   *levels = kpi_text_list(fcinfo, 3, "levels");
+	Oid			type = PG_ARGISNULL(4) ? InvalidOid : getBaseType(PG_GETARG_OID(4));
 	char	   *admin = kpi_text_argument(fcinfo, 5);
-	Oid			argtypes[] = {TEXTOID, REGCLASSOID, REGTYPEOID, REGROLEOID, REGROLEOID};
-	Datum		values[5] = {0};
-	char		nulls[] = {' ', ' ', ' ', ' ', ' '};
-	Oid			type = PG_ARGISNULL(4) ? TEXTOID : getBaseType(PG_GETARG_OID(4));
+	bool		or_replace = !PG_ARGISNULL(6) && PG_GETARG_BOOL(6);
+	Dimension  *replaced;
 
 	kpi_require_objects();
 	check_may_create();
@@ -509,37 +642,23 @@ kpi_create_dimension(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("a dimension needs a name")));
 	name = kpi_parse_name(name, "name", false);
-	check_new_name(name);
-	values[0] = CStringGetTextDatum(name);
-	values[4] = ObjectIdGetDatum(admin ? kpi_resolve_role(admin, "admin") : InvalidOid);
-	if (admin == NULL)
-		nulls[4] = 'n';
+	if (OidIsValid(source) && OidIsValid(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the type of dimension \"%s\" is that of its key", name)));
+	if (!OidIsValid(source) && (key != NULL || levels != NIL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("dimension \"%s\" has no table, so it has no key column and no levels", name)));
 
-	if (!PG_ARGISNULL(1))
-	{
-		if (!PG_ARGISNULL(4))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the type of dimension \"%s\" is that of its key", name)));
-		values[1] = ObjectIdGetDatum(make_table_dimension(name, PG_GETARG_OID(1), key, levels));
-		type = getBaseType(get_atttype(DatumGetObjectId(values[1]), 1));
-		nulls[3] = 'n';
-	}
+	/* two transactions that define the same name come one after the other */
+	if (or_replace)
+		kpi_lock_name(InvalidOid, name);
+	replaced = or_replace ? kpi_find_dimension(name) : NULL;
+	if (replaced != NULL)
+		replace_dimension(replaced, source, key, levels, type, admin);
 	else
-	{
-		if (key != NULL || levels != NIL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("dimension \"%s\" has no table, so it has no key column and no levels", name)));
-		check_type(type, "the key");
-		nulls[1] = 'n';
-		values[3] = ObjectIdGetDatum(GetUserId());
-	}
-	values[2] = ObjectIdGetDatum(type);
-
-	kpi_registry_execute("INSERT INTO kpi.dimension_registry (name, relid, type, owner, admin)"
-						 " VALUES ($1, $2, $3, $4, $5)",
-						 lengthof(argtypes), argtypes, values, nulls);
+		register_dimension(name, source, key, levels, type, admin);
 	PG_RETURN_VOID();
 }
 

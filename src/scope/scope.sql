@@ -121,12 +121,13 @@ CREATE FUNCTION kpi.create_dimension(
 	key text DEFAULT NULL,
 	levels text[] DEFAULT NULL,
 	type regtype DEFAULT NULL,
-	admin text DEFAULT NULL)
+	admin text DEFAULT NULL,
+	or_replace boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_create_dimension'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kpi.create_dimension(text, regclass, text, text[], regtype, text) IS
-	'register a dimension: the columns of a table that are its key and its levels, from coarse to fine; or without a table, plain values of a type (text unless given); admin is a role that may grant scopes beside the owner; takes CREATE on the database; makes view <name>_dimension and two triggers at the table; raises 42804 for types that are neither base types nor enums';
+COMMENT ON FUNCTION kpi.create_dimension(text, regclass, text, text[], regtype, text, boolean) IS
+	'register a dimension: the columns of a table that are its key and its levels, from coarse to fine; or without a table, plain values of a type (text unless given); admin is a role that may grant scopes beside the owner; takes CREATE on the database; makes view <name>_dimension and two triggers at the table; with or_replace, a dimension that is there keeps its table, key and scopes, and gets further levels behind those it has, and another admin, if given: raises 42809 for other changes; raises 42804 for types that are neither base types nor enums';
 
 CREATE FUNCTION kpi.drop_dimension(name text)
 RETURNS void

@@ -67,6 +67,31 @@ SELECT kpi.create_metric('few.derived', 'SELECT minutes + visits_count FROM few.
 SELECT kpi.alter_metric('few.average', min_group_rows => 3);
 SELECT kpi.alter_metric('few.minutes', definition => 'SELECT visits_count FROM few.visits_count');
 
+-- A metric that is computed from metrics has no value where one of them is withheld, whatever it makes of NULL (S5): derived,
+-- derived again, filtered, and where the limit comes later.  Without a limit COALESCE does what it does.
+CREATE TABLE few.seen (k text, w text, a numeric);
+INSERT INTO few.seen VALUES ('x', 'p', 1), ('x', 'p', 2), ('x', 'q', 3), ('y', 'p', 10), ('z', 'q', NULL), ('z', 'q', NULL), ('z', 'q', NULL);
+SELECT kpi.create_metric('few.amount', 'SELECT sum(a) FROM few.seen', min_group_rows => 3), kpi.create_metric('few.rows', 'SELECT count(*) FROM few.seen');
+SELECT kpi.create_metric('few.zero', 'SELECT coalesce(amount, 0) FROM few.amount'), kpi.create_metric('few.zero_again', 'SELECT zero + 1 FROM few.zero'),
+	   kpi.create_metric('few.per_row', 'SELECT amount / nullif(rows, 0) FROM few.amount, few.rows'), kpi.create_metric('few.is_hidden', 'SELECT amount IS NULL FROM few.amount'),
+	   kpi.create_metric('few.at_least', 'SELECT greatest(amount, 5) FROM few.amount'), kpi.create_metric('few.row_text', 'SELECT concat(amount, ''/'', rows) FROM few.amount, few.rows');
+SELECT kpi.create_metric_view('few.seen_view', '{k, w}', '{few.amount, few.rows, few.zero, few.zero_again, few.per_row, few.is_hidden, few.at_least, few.row_text}');
+SELECT kpi.create_metric('few.p_zero', 'SELECT coalesce(measure(amount), 0) FROM few.seen_view WHERE w = ''p'''),
+	   kpi.create_metric('few.p_and_rows', 'SELECT coalesce(measure(amount), 0) + count(*) FROM few.seen_view WHERE w = ''p''', min_group_rows => 1),
+	   kpi.alter_metric_view('few.seen_view', add_metrics => '{few.p_zero, few.p_and_rows}');
+CREATE VIEW few.answers AS
+SELECT k, kpi.measure(amount) AS amount, kpi.measure(zero) AS zero, kpi.measure(zero_again) AS again, round(kpi.measure(per_row), 2) AS per_row, kpi.measure(is_hidden) AS hidden,
+	   kpi.measure(at_least) AS at_least, kpi.measure(row_text) AS row_text, kpi.measure(p_zero) AS p_zero, sum(p_and_rows) AS p_and_rows, kpi.measure(zero) FILTER (WHERE w = 'p') AS zero_of_p
+  FROM few.seen_view GROUP BY ROLLUP (k);
+SELECT * FROM few.answers ORDER BY k;
+SELECT k FROM few.seen_view GROUP BY k HAVING sum(zero) = 0 OR max(p_zero) = 0 ORDER BY k;
+SELECT kpi.alter_metric('few.amount', min_group_rows => 0);
+SELECT * FROM few.answers ORDER BY k;
+SELECT kpi.alter_metric('few.amount', min_group_rows => 2);
+SELECT * FROM few.answers ORDER BY k;
+SELECT metric, additivity, kpi.is_ratio(metric) FROM kpi.metrics WHERE name IN ('zero', 'per_row', 'p_zero') ORDER BY name;
+SELECT * FROM kpi.check() WHERE object ~ '^few';
+
 SET client_min_messages = error;
 DROP SCHEMA few CASCADE;
 SELECT count(*) AS left_behind FROM kpi.metric_registry FULL JOIN kpi.metric_view_registry USING (relid);
