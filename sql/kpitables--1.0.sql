@@ -15,6 +15,7 @@ CREATE FUNCTION kpi.check_server_version()
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_check_server_version'
 LANGUAGE C STABLE PARALLEL SAFE;
+REVOKE ALL ON FUNCTION kpi.check_server_version() FROM PUBLIC;
 COMMENT ON FUNCTION kpi.check_server_version() IS
 	'warn where the server lacks minor releases that fixed stale plans after changes of role membership';
 SELECT kpi.check_server_version();
@@ -230,6 +231,7 @@ CREATE FUNCTION kpi.in_scope_support(internal)
 RETURNS internal
 AS 'MODULE_PATHNAME', 'kpi_in_scope_support'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
+REVOKE ALL ON FUNCTION kpi.in_scope_support(internal) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.in_scope_support(internal) IS
 	'planner support function of kpi.in_scope(): a condition on the column, with constants';
 
@@ -957,6 +959,7 @@ CREATE FUNCTION kpi.small_group_limit(metric regclass)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'kpi_small_group_limit'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.small_group_limit(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.small_group_limit(regclass) IS
 	'groups of fewer rows than this have no value, by the view''s own definition; 0 for no limit, NULL for what is not a metric';
 
@@ -1493,6 +1496,7 @@ CREATE FUNCTION kpi.measure_transition(state internal, value anyelement)
 RETURNS internal
 AS 'MODULE_PATHNAME', 'kpi_measure_transition'
 LANGUAGE C STABLE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.measure_transition(internal, anyelement) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.measure_transition(internal, anyelement) IS
 	'transition function of kpi.measure(), kpi.numerator() and kpi.denominator(): raises KP003, for they are replaced when a query is planned';
 
@@ -1500,6 +1504,7 @@ CREATE FUNCTION kpi.measure_final(state internal, value anyelement)
 RETURNS anyelement
 AS 'MODULE_PATHNAME', 'kpi_measure_final'
 LANGUAGE C STABLE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.measure_final(internal, anyelement) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.measure_final(internal, anyelement) IS
 	'final function of kpi.measure(), kpi.numerator() and kpi.denominator(): raises KP003, on empty input too';
 

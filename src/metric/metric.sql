@@ -102,6 +102,7 @@ CREATE FUNCTION kpi.small_group_limit(metric regclass)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'kpi_small_group_limit'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.small_group_limit(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.small_group_limit(regclass) IS
 	'groups of fewer rows than this have no value, by the view''s own definition; 0 for no limit, NULL for what is not a metric';
 

@@ -163,6 +163,7 @@ CREATE FUNCTION kpi.in_scope_support(internal)
 RETURNS internal
 AS 'MODULE_PATHNAME', 'kpi_in_scope_support'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
+REVOKE ALL ON FUNCTION kpi.in_scope_support(internal) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.in_scope_support(internal) IS
 	'planner support function of kpi.in_scope(): a condition on the column, with constants';
 

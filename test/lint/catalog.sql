@@ -100,6 +100,13 @@ SELECT '! ' || name || ', column ' || attname || ': ' || privilege_type FROM mem
   JOIN pg_attribute a ON attrelid = c.oid, aclexplode(attacl)
  WHERE grantee = 0 AND NOT (relkind = 'v' AND privilege_type = 'SELECT');
 
+-- The folder is that of the tree.
+\set readme `cat README.md src/*/README.md 2>/dev/null`
+\echo = what PUBLIC may execute is named in a README
+SELECT '! there is none' WHERE :'readme' = '';
+SELECT '! ' || name FROM member_function
+ WHERE has_function_privilege('public', oid, 'EXECUTE') AND :'readme' !~ ('kpi\.' || proname || '\M');
+
 \echo = PUBLIC cannot create in the schema
 SELECT '! ' || nspname FROM pg_namespace WHERE nspname = 'kpi' AND has_schema_privilege('public', oid, 'CREATE');
 
