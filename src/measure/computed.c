@@ -153,12 +153,14 @@ say_again(Computed *computed, CarrierArgument *arg)
 
 	if (zero != NULL && (arg->condition == NULL || equal(arg->condition, arg->counted)))
 		value = or_zero(value, zero);
-	else if (zero != NULL)
-		expr = add_arm(NULL, arg->counted != NULL ? bring_up(computed, arg->counted) :
-					   makeBoolConst(true, false), zero);
+	else if (zero != NULL && arg->counted != NULL)
+		expr = add_arm(NULL, bring_up(computed, arg->counted), zero);
 	if (arg->condition == NULL)
 		return value;
-	return (Node *) add_arm(expr, bring_up(computed, arg->condition), value);
+	expr = add_arm(expr, bring_up(computed, arg->condition), value);
+	if (zero != NULL && arg->counted == NULL)
+		expr->defresult = (Expr *) zero;
+	return (Node *) expr;
 }
 
 /*

@@ -775,6 +775,63 @@ kpi_tells_own_values(BoundColumn *bound, Node *source)
 }
 
 /*
+ * The argument of a cast between dates and timestamps, which keeps the day; or NULL.
+ */
+static Node *
+cast_of_day(Node *node)
+{
+	FuncExpr   *func = (FuncExpr *) node;
+
+	if (!IsA(node, FuncExpr))
+		return NULL;
+	switch (func->funcid)
+	{
+		case F_TIMESTAMP_TIMESTAMPTZ:
+		case F_TIMESTAMP_DATE:
+			return linitial(func->args);
+		case F_TIMESTAMPTZ_DATE:
+			return kpi_zone_skips_day() ? NULL : linitial(func->args);
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * The unit to which an expression cuts the values of a series, "source", if it does no
+ * more than that to them but one-to-one functions of the outcome.  What is cut, goes
+ * into *cut.
+ */
+static const char *
+cut_of_series(Node *node, Node *source, Node **cut)
+{
+	const char *unit = NULL;
+
+	*cut = NULL;
+	for (node = kpi_strip_relabel(node); node != NULL; node = kpi_strip_relabel(node))
+	{
+		Node	   *arg;
+		const char *inner = cut_unit(node, &arg);
+
+		if (node == source || (IsA(node, Var) && equal(node, source)))
+			return unit;
+		if (inner != NULL)
+		{
+			/* all units are made of days; months are not made of weeks */
+			if (unit == NULL || strcmp(unit, "day") == 0)
+				unit = inner;
+			else if (strcmp(inner, "day") != 0 && strcmp(inner, unit) != 0)
+				return NULL;
+			if (*cut == NULL)
+				*cut = node;
+			node = arg;
+		}
+		else
+			node = unit != NULL ? cast_of_day(node) : one_to_one_argument(node);
+	}
+	return NULL;
+}
+
+/*
  * Are the values of a series of timestamps distinct in what is computed from them: the
  * series itself, or it cut to a unit that its steps cover?
  */
@@ -783,24 +840,15 @@ steps_are_distinct(FuncExpr *call, Node *source, BoundColumn *bound)
 {
 	Interval   *step = one_way_step(call);
 	bool		has_zone = call->funcid == F_GENERATE_SERIES_TIMESTAMPTZ_TIMESTAMPTZ_INTERVAL;
-	Node	   *cut = kpi_strip_relabel(bound->expr);
-	Node	   *arg = NULL;
 	const char *unit;
+	Node	   *cut;
 
 	if (step == NULL)
 		return false;
 	if (kpi_tells_own_values(bound, source))
 		return true;
-	while ((unit = cut_unit(cut, &arg)) == NULL)
-	{
-		cut = kpi_strip_relabel(one_to_one_argument(cut));
-		if (cut == NULL)
-			return false;
-	}
-	while (IsA(arg, FuncExpr) && ((FuncExpr *) arg)->funcid == F_TIMESTAMP_TIMESTAMPTZ)
-		arg = kpi_strip_relabel(linitial(((FuncExpr *) arg)->args));
-	return (arg == source || (IsA(arg, Var) && equal(arg, source))) &&
-		step_covers(step, unit, has_zone) && kpi_tells_own_values(bound, cut);
+	unit = cut_of_series(bound->expr, source, &cut);
+	return unit != NULL && step_covers(step, unit, has_zone) && kpi_tells_own_values(bound, cut);
 }
 
 /*

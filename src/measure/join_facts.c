@@ -18,6 +18,7 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/prep.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "measure/fanout.h"
 
@@ -78,6 +79,29 @@ is_equality(Oid opno, Oid left_type)
 }
 
 /*
+ * A column that is NULL has one value.
+ */
+static void
+add_null_equation(JoinFacts *facts, NullFact *fact)
+{
+	Var		   *var = fact->var;
+	TypeCacheEntry *cache = lookup_type_cache(var->vartype, TYPECACHE_EQ_OPR);
+	Equation   *equation;
+
+	if (var->varattno <= 0 || !OidIsValid(cache->eq_opr))
+		return;
+	equation = palloc0(sizeof(Equation));
+	equation->left = (Node *) var;
+	equation->right = (Node *) makeNullConst(var->vartype, -1, var->varcollid);
+	equation->opno = cache->eq_opr;
+	op_input_types(cache->eq_opr, &equation->left_type, &equation->right_type);
+	equation->collation = var->varcollid;
+	equation->nulls_equal = true;
+	equation->nullable = fact->nullable;
+	facts->equations = lappend(facts->equations, equation);
+}
+
+/*
  * Take "column IS NULL" from a condition, if that is what it is.
  */
 static bool
@@ -108,6 +132,7 @@ add_null_fact(JoinFacts *facts, Node *qual, Bitmapset *nullable)
 	fact->var = (Var *) arg;
 	fact->nullable = nullable;
 	facts->nulls = lappend(facts->nulls, fact);
+	add_null_equation(facts, fact);
 	return true;
 }
 

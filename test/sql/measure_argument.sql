@@ -91,4 +91,47 @@ SELECT refusal('SELECT sum(CASE WHEN revenue > 4 THEN revenue END) FROM sales');
 SELECT refusal('SELECT sum(CASE WHEN id > 4 THEN NULL WHEN aov > 4 THEN 0 ELSE revenue END) FROM sales');
 SELECT refusal('SELECT sum(DISTINCT -revenue) FROM sales');
 
+-- computed below: in a subquery, a CTE, a view, over several levels and beside joins, it is what it is inside the aggregate
+CREATE VIEW computed AS SELECT region, city, channel, id, CASE WHEN channel = 'web' THEN revenue END AS web, CASE channel WHEN 'web' THEN 0 ELSE coalesce(revenue, 0) END AS other, -revenue AS minus, revenue / 10 AS tenth, CASE WHEN id > 9 THEN buyers END AS late, CASE WHEN id > 9 THEN orders_paid END AS paid FROM sales;
+CREATE FUNCTION below(inside text) RETURNS TABLE (argument text, direct text, "in a subquery" text, "in a CTE" text, "further up" text) LANGUAGE plpgsql AS $$
+DECLARE a text[] := regexp_match(inside, '^(.*?)\((DISTINCT )?(.*)\)$');
+        direct_rows text[];
+BEGIN
+  argument := inside;
+  direct_rows := array(SELECT * FROM rows_of('SELECT region, ' || inside || ' FROM sales GROUP BY ROLLUP (region)') r ORDER BY r);
+  direct := cardinality(direct_rows) || ' rows';
+  "in a subquery" := direct_rows = array(SELECT * FROM rows_of(format('SELECT region, %s(%sx) FROM (SELECT region, %s AS x FROM sales) q GROUP BY ROLLUP (region)', a[1], a[2], a[3])) r ORDER BY r);
+  "in a CTE" := direct_rows = array(SELECT * FROM rows_of(format('WITH q AS MATERIALIZED (SELECT *, %3$s AS x FROM (SELECT * FROM sales OFFSET 0) s) SELECT q.region, %1$s(%2$sx) FROM q JOIN orders o ON o.id = q.id GROUP BY ROLLUP (q.region)', a[1], a[2], a[3])) r ORDER BY r);
+  "further up" := direct_rows = array(SELECT * FROM rows_of(format('SELECT region, %1$s(%2$sy) FROM (SELECT z.*, CASE WHEN true THEN z.x END AS y FROM (SELECT r, x, region FROM (SELECT 1 AS r, region, %3$s AS x FROM sales) q) z) w GROUP BY ROLLUP (region)', a[1], a[2], a[3])) r ORDER BY r);
+  RETURN NEXT;
+END $$;
+SELECT b.* FROM (VALUES ('sum(CASE WHEN channel = ''web'' THEN revenue END)'), ('avg(CASE WHEN channel = ''web'' THEN NULL ELSE aov END)'), ('sum(coalesce(revenue, 0))'), ('sum(CASE WHEN id > 9 THEN 0 WHEN id > 4 THEN revenue END)'), ('sum(-(revenue * 3) / -2.0)'),
+  ('sum(CASE WHEN id IN (SELECT max(id) FROM orders) THEN units ELSE 0 END)'), ('count(DISTINCT CASE WHEN id > 9 THEN buyers END)'), ('count(CASE WHEN id > 9 THEN orders_paid END)'), ('max(CASE id % 3 WHEN 0 THEN NULL WHEN 1 THEN top ELSE CASE WHEN id > 6 THEN top END END)')) v(inside), below(inside) b;
+SELECT same('SELECT region, sum(web), sum(other), sum(minus), sum(tenth * 10), count(DISTINCT late), count(paid), sum(CASE WHEN city <> ''Ulm'' THEN web ELSE 0 END) FROM computed GROUP BY 1',
+            'SELECT region, {web_revenue}, coalesce((SELECT {revenue} FROM orders i WHERE i.region IS NOT DISTINCT FROM o.region AND channel <> ''web''), 0), -{revenue}, {revenue} / 10 * 10, (SELECT {buyers} FROM orders i WHERE i.region IS NOT DISTINCT FROM o.region AND id > 9),
+                    (SELECT {orders_paid} FROM orders i WHERE i.region IS NOT DISTINCT FROM o.region AND id > 9), coalesce((SELECT {revenue} FROM orders i WHERE i.region IS NOT DISTINCT FROM o.region AND channel = ''web'' AND city <> ''Ulm''), 0) FROM orders o GROUP BY 1');
+-- a condition guards what it guarded; where an outer join finds no row, nothing was computed
+SELECT same('SELECT sum(x) FROM (SELECT CASE WHEN qty = 0 THEN NULL WHEN 12 / qty > 3 THEN revenue END AS x FROM sales) q', 'SELECT {revenue} FROM orders WHERE 12 / nullif(qty, 0) > 3');
+SELECT same('SELECT r, sum(x), sum(coalesce(x, 0)) FROM (VALUES (''East''), (''Moon'')) v(r) LEFT JOIN (SELECT region, CASE WHEN channel = ''web'' THEN revenue ELSE 0 END AS x FROM sales) s ON region = r GROUP BY 1', 'SELECT ''East'', {web_revenue}, {web_revenue} FROM orders WHERE region = ''East'' UNION ALL SELECT ''Moon'', NULL, 0');
+SELECT same('SELECT c, (SELECT sum(x) FROM (SELECT CASE WHEN channel = c THEN revenue END AS x FROM sales) q), l.s FROM unnest(''{web,shop}''::text[]) c, LATERAL (SELECT sum(x) AS s FROM (SELECT CASE WHEN channel = c THEN -revenue END AS x FROM sales) q) l', 'SELECT channel, {revenue}, -{revenue} FROM orders WHERE channel IN (''web'', ''shop'') GROUP BY 1');
+SELECT same('SELECT region, sum(x) FROM sales s, LATERAL (SELECT CASE WHEN channel = ''web'' THEN s.revenue END AS x) l GROUP BY 1', 'SELECT region, {web_revenue} FROM orders GROUP BY 1');
+SELECT explain_measure('SELECT city, sum(other) FROM computed GROUP BY 1');
+-- read as rows they are what they were, and refused where rows are
+SELECT id, web, other, minus FROM computed WHERE id BETWEEN 13 AND 16 ORDER BY id;
+SET kpitables.ungrouped = error;
+SELECT sum(minus) = -(SELECT measure(revenue) FROM sales) AS same FROM computed;
+SELECT refusal('SELECT minus FROM computed');
+SELECT refusal('SELECT json_agg(minus) FROM computed');
+SELECT refusal('SELECT count(*) FROM (SELECT minus FROM computed) q WHERE minus > 0');
+SELECT refusal('SELECT city FROM computed ORDER BY minus');
+SELECT refusal('SELECT row_to_json(c) FROM computed c');
+RESET kpitables.ungrouped;
+-- M7, F3: what is refused inside is refused below
+SELECT refusal(format('SELECT %s FROM (SELECT %s AS x, city FROM sales %s) q', a, x, t)) FROM (VALUES ('sum(x)', 'revenue + 1', ''), ('count(x)', 'orders_paid + 0', ''), ('count(x)', 'CASE WHEN revenue > 90 THEN 1 END', ''), ('count(x)', '-revenue', ''), ('sum(x)', 'CASE WHEN revenue > 90 THEN revenue END', ''), ('avg(x)', 'coalesce(aov, 0)', ''),
+  ('sum(x * 2)', 'aov', ''), ('measure(x)', '-revenue', ''), ('sum(x)', '-revenue', 'LIMIT 10'), ('sum(x)', '-revenue', 'OFFSET 1'), ('count(x)', 'CASE WHEN id > 9 THEN orders_paid END', 'LIMIT 10'), ('sum(DISTINCT x)', '-revenue', ''), ('stddev(x)', '-revenue', ''), ('sum(x)', '1 / revenue', ''), ('sum(x)', 'CASE WHEN id > 9 THEN revenue ELSE units END', '')) v(a, x, t);
+SELECT refusal('SELECT sum(x) FROM (SELECT DISTINCT -revenue AS x FROM sales) q');
+SELECT refusal('SELECT sum(x) FROM (SELECT -revenue AS x, row_number() OVER () FROM sales) q');
+SELECT refusal('SELECT sum(x) FROM (SELECT -revenue AS x FROM sales UNION ALL SELECT 1) q');
+SELECT refusal('SELECT -x FROM (SELECT -revenue AS x FROM sales) q GROUP BY x');
+
 DROP SCHEMA mart CASCADE;
