@@ -609,7 +609,7 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT 'error', d.name,
 		   format('the dimension cannot be used, and queries of tables that it protects fail: %s; after dropping it, create it and grant its scopes again', d.problem),
-		   format('SELECT kpi.drop_dimension(%L)', d.name)
+		   format('SELECT kpi.drop_dimension(%L)', quote_ident(d.name))
 	  FROM dimension d
 	 WHERE d.problem IS NOT NULL AND NOT d.unreadable
 	UNION ALL
@@ -755,7 +755,7 @@ BEGIN ATOMIC
 		   format('it shows rows of %s, which is protected by dimension "%s"', g.relation::regclass, g.dimension),
 		   CASE WHEN kpi.policy_statement(g.parent, g.dimension, d.type, g.key, g.writes) IS NOT NULL
 				THEN concat('DROP POLICY ' || quote_ident(y.polname) || ' ON ' || g.parent::regclass || '; ',
-							format('SELECT kpi.protect(%L, %L, %L%s)', g.parent::regclass, g.dimension, g.key, CASE WHEN g.writes THEN ', ''all''' END))
+							format('SELECT kpi.protect(%L, %L, %L%s)', g.parent::regclass, quote_ident(g.dimension), quote_ident(g.key), CASE WHEN g.writes THEN ', ''all''' END))
 				WHEN c.relispartition THEN format('ALTER TABLE %s DETACH PARTITION %s', g.parent::regclass, g.relation::regclass)
 				ELSE format('ALTER TABLE %s NO INHERIT %s', g.relation::regclass, g.parent::regclass) END
 	  FROM kpi.protection_gaps(NULL) g
@@ -3115,7 +3115,7 @@ LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
 	WITH tracked AS MATERIALIZED (		-- tables whose changes are recorded, partitions included
 		SELECT t.relid, t.time_column, t.verified_at, f.relid AS member, c.relkind, c.relpersistence, y.has_time,
-			   format('SELECT kpi.track(%L%s)', t.relid, CASE WHEN y.has_time THEN ', ' || quote_literal(t.time_column) END) AS remedy
+			   format('SELECT kpi.track(%L%s)', t.relid, CASE WHEN y.has_time THEN ', ' || quote_literal(quote_ident(t.time_column)) END) AS remedy
 		  FROM kpi.track_registry t
 		 CROSS JOIN LATERAL kpi.relation_and_children(t.relid) f (relid)
 		  JOIN pg_catalog.pg_class c ON c.oid = f.relid

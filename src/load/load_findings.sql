@@ -6,7 +6,7 @@ LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
 	WITH tracked AS MATERIALIZED (		-- tables whose changes are recorded, partitions included
 		SELECT t.relid, t.time_column, t.verified_at, f.relid AS member, c.relkind, c.relpersistence, y.has_time,
-			   format('SELECT kpi.track(%L%s)', t.relid, CASE WHEN y.has_time THEN ', ' || quote_literal(t.time_column) END) AS remedy
+			   format('SELECT kpi.track(%L%s)', t.relid, CASE WHEN y.has_time THEN ', ' || quote_literal(quote_ident(t.time_column)) END) AS remedy
 		  FROM kpi.track_registry t
 		 CROSS JOIN LATERAL kpi.relation_and_children(t.relid) f (relid)
 		  JOIN pg_catalog.pg_class c ON c.oid = f.relid

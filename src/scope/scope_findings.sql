@@ -66,7 +66,7 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT 'error', d.name,
 		   format('the dimension cannot be used, and queries of tables that it protects fail: %s; after dropping it, create it and grant its scopes again', d.problem),
-		   format('SELECT kpi.drop_dimension(%L)', d.name)
+		   format('SELECT kpi.drop_dimension(%L)', quote_ident(d.name))
 	  FROM dimension d
 	 WHERE d.problem IS NOT NULL AND NOT d.unreadable
 	UNION ALL
@@ -212,7 +212,7 @@ BEGIN ATOMIC
 		   format('it shows rows of %s, which is protected by dimension "%s"', g.relation::regclass, g.dimension),
 		   CASE WHEN kpi.policy_statement(g.parent, g.dimension, d.type, g.key, g.writes) IS NOT NULL
 				THEN concat('DROP POLICY ' || quote_ident(y.polname) || ' ON ' || g.parent::regclass || '; ',
-							format('SELECT kpi.protect(%L, %L, %L%s)', g.parent::regclass, g.dimension, g.key, CASE WHEN g.writes THEN ', ''all''' END))
+							format('SELECT kpi.protect(%L, %L, %L%s)', g.parent::regclass, quote_ident(g.dimension), quote_ident(g.key), CASE WHEN g.writes THEN ', ''all''' END))
 				WHEN c.relispartition THEN format('ALTER TABLE %s DETACH PARTITION %s', g.parent::regclass, g.relation::regclass)
 				ELSE format('ALTER TABLE %s NO INHERIT %s', g.relation::regclass, g.parent::regclass) END
 	  FROM kpi.protection_gaps(NULL) g
