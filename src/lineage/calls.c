@@ -14,6 +14,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/dependency.h"
@@ -21,6 +22,8 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_amop.h"
 #include "catalog/pg_amproc.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_opclass.h"
@@ -28,6 +31,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_range.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
@@ -36,7 +40,6 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-#include "utils/typcache.h"
 
 #include "catalog/catalog.h"
 #include "lineage/derive.h"
@@ -333,34 +336,54 @@ add_range_functions(Oid type, int uses, Place *place)
 }
 
 /*
- * The columns of a row type.
+ * The columns of a row type, read one by one: nothing is locked for it, so nobody is
+ * waited for.
  */
 static void
-add_column_types(Oid type, int uses, Place *place)
+add_column_types(Oid relid, int uses, Place *place)
 {
-	TupleDesc	desc = lookup_rowtype_tupdesc_copy(type, -1);
+	HeapTuple	rel = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	int			natts;
 
-	for (int i = 0; i < desc->natts; i++)
+	if (!HeapTupleIsValid(rel))
+		return;
+	natts = ((Form_pg_class) GETSTRUCT(rel))->relnatts;
+	ReleaseSysCache(rel);
+	for (int attnum = 1; attnum <= natts; attnum++)
 	{
-		if (!TupleDescAttr(desc, i)->attisdropped)
-			kpi_add_type(TupleDescAttr(desc, i)->atttypid, uses, place);
+		HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(attnum));
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		if (!((Form_pg_attribute) GETSTRUCT(tuple))->attisdropped)
+			kpi_add_type(((Form_pg_attribute) GETSTRUCT(tuple))->atttypid, uses, place);
+		ReleaseSysCache(tuple);
 	}
-	FreeTupleDesc(desc);
 }
 
 /*
- * How values of a type are compared, by default.
+ * How values of a type are compared or hashed, by default.  The type cache would know,
+ * but for a row type it opens the table.
  */
 static void
-add_comparison(Oid type, Place *place)
+add_comparison(Oid type, Oid method, Place *place)
 {
-	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_LT_OPR |
-											  TYPECACHE_CMP_PROC | TYPECACHE_HASH_PROC);
+	Oid			opclass = GetDefaultOpClass(type, method);
+	Oid			family;
+	Oid			input;
 
-	kpi_add_operator(entry->eq_opr, place);
-	kpi_add_operator(entry->lt_opr, place);
-	(void) kpi_add_function(entry->cmp_proc, place);
-	(void) kpi_add_function(entry->hash_proc, place);
+	if (!OidIsValid(opclass))
+		return;
+	family = get_opclass_family(opclass);
+	input = get_opclass_input_type(opclass);
+	add_family_functions(family, place);
+	if (method == BTREE_AM_OID)
+	{
+		kpi_add_operator(get_opfamily_member(family, input, input, BTLessStrategyNumber), place);
+		kpi_add_operator(get_opfamily_member(family, input, input, BTEqualStrategyNumber), place);
+	}
+	else
+		kpi_add_operator(get_opfamily_member(family, input, input, HTEqualStrategyNumber), place);
 }
 
 /*
@@ -370,7 +393,7 @@ static void
 add_parts(Oid type, Form_pg_type form, int uses, Place *place)
 {
 	if (form->typtype == TYPTYPE_COMPOSITE)
-		add_column_types(type, uses, place);
+		add_column_types(form->typrelid, uses, place);
 	else if (form->typtype == TYPTYPE_RANGE)
 		add_range_functions(type, uses, place);
 	else if (form->typtype == TYPTYPE_MULTIRANGE)
@@ -411,7 +434,10 @@ kpi_add_type(Oid type, int uses, Place *place)
 	else if (uses != TYPE_CHECK)
 	{
 		if (uses & TYPE_COMPARE)
-			add_comparison(type, place);
+		{
+			add_comparison(type, BTREE_AM_OID, place);
+			add_comparison(type, HASH_AM_OID, place);
+		}
 		add_parts(type, form, uses, place);
 	}
 	ReleaseSysCache(tuple);

@@ -25,6 +25,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "rewrite/prs2lock.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -191,6 +192,22 @@ derive_relation(ObjectAddress object)
 }
 
 /*
+ * The columns of a row type, without waiting; its relation is locked only as long as it
+ * is looked at, for there may be many.
+ */
+static TupleDesc
+row_type_columns(Oid type)
+{
+	Oid			relid = get_typ_typrelid(type);
+	TupleDesc	desc;
+
+	lock_relation(relid);
+	desc = lookup_rowtype_tupdesc_copy(type, -1);
+	UnlockRelationOid(relid, AccessShareLock);
+	return desc;
+}
+
+/*
  * The columns of a function's result, or NULL for one that is not a row.
  */
 static TupleDesc
@@ -200,7 +217,7 @@ function_columns(HeapTuple tuple)
 	TupleDesc	desc = build_function_result_tupdesc_t(tuple);
 
 	if (desc == NULL && get_typtype(form->prorettype) == TYPTYPE_COMPOSITE)
-		desc = lookup_rowtype_tupdesc_copy(form->prorettype, -1);
+		desc = row_type_columns(form->prorettype);
 	return desc;
 }
 

@@ -19,7 +19,7 @@ SELECT kpi.create_metric('lin.sum_a', 'SELECT sum(a) FROM lin.named');
 SELECT kpi.create_metric_view('lin.by_a', '{a}', '{lin.sum_a}');
 CREATE MATERIALIZED VIEW lin.stored AS SELECT a FROM lin.by_a WITH NO DATA;
 CREATE FUNCTION lin.top() RETURNS TABLE (a int) BEGIN ATOMIC SELECT max(a) FROM lin.stored; END;
-SELECT * FROM kpi.impact('lin.rt.b');
+SELECT * FROM kpi.impact('lin.rt.b') ORDER BY depth, name COLLATE "C";
 -- one that reads it, and one upon that which does not
 CREATE VIEW lin.reads AS SELECT b, c FROM lin.rt;
 CREATE VIEW lin.upon AS SELECT c FROM lin.reads;
@@ -27,7 +27,7 @@ SELECT kind, name, columns, depth, how FROM kpi.impact('lin.rt.b') WHERE name ~ 
 -- nobody is told more, or less, than the catalogs tell him
 RESET ROLE;
 SET ROLE regress_kpi_reader;
-SELECT kind, name, columns, owner, depth, how FROM kpi.impact('lin.rt.b') ORDER BY 5, 2;
+SELECT kind, name, columns, owner, depth, how FROM kpi.impact('lin.rt.b') ORDER BY depth, name COLLATE "C";
 SELECT * FROM kpi.dependents('pg_class'::regclass, 0, 2::smallint);
 RESET ROLE;
 SET ROLE regress_kpi_author;
@@ -81,15 +81,15 @@ CREATE VIEW lin2.report AS SELECT id, kpi.measure(twice) FROM lin2.view GROUP BY
 ALTER TABLE lin.child ENABLE ROW LEVEL SECURITY;
 CREATE POLICY by_function ON lin.child USING (lin.add(i, 1) > 0 AND EXISTS (SELECT FROM lin.rt WHERE b = i));
 RESET ROLE;
-SELECT kind, name, columns, depth, how FROM kpi.impact('lin.more') ORDER BY depth, kind, name;
-SELECT kind, name, columns, depth, how FROM kpi.impact('lin.pair') ORDER BY depth, kind, name;
-SELECT kind, name, columns, depth, how FROM kpi.impact('lin.pair.x') ORDER BY depth, kind, name;
-SELECT kind, name, columns, depth, how FROM kpi.impact('lin.add(int,int)') WHERE name !~ 'pg_temp' ORDER BY depth, kind, name;
-SELECT kind, regexp_replace(name, 'temp_\d+', 'temp') AS name, columns, depth, how FROM kpi.impact('lin.total(int)') ORDER BY depth, kind, name;
-SELECT kind, name, columns, depth, how FROM kpi.impact('lin.seq') WHERE kind <> 'version' ORDER BY depth, kind, name;
-SELECT kind, name, columns, depth, how FROM kpi.impact('lin.row_type.b') ORDER BY depth, kind, name;
-SELECT kind, name, columns, depth FROM kpi.impact('lin.parent.j') ORDER BY depth, kind, name;
-SELECT kind, name FROM kpi.impact('lin.p') ORDER BY depth, kind, name;
+SELECT kind, name, columns, depth, how FROM kpi.impact('lin.more') ORDER BY depth, kind, name COLLATE "C";
+SELECT kind, name, columns, depth, how FROM kpi.impact('lin.pair') ORDER BY depth, kind, name COLLATE "C";
+SELECT kind, name, columns, depth, how FROM kpi.impact('lin.pair.x') ORDER BY depth, kind, name COLLATE "C";
+SELECT kind, name, columns, depth, how FROM kpi.impact('lin.add(int,int)') WHERE name !~ 'pg_temp' ORDER BY depth, kind, name COLLATE "C";
+SELECT kind, regexp_replace(name, 'temp_\d+', 'temp') AS name, columns, depth, how FROM kpi.impact('lin.total(int)') ORDER BY depth, kind, name COLLATE "C";
+SELECT kind, name, columns, depth, how FROM kpi.impact('lin.seq') WHERE kind <> 'version' ORDER BY depth, kind, name COLLATE "C";
+SELECT kind, name, columns, depth, how FROM kpi.impact('lin.row_type.b') ORDER BY depth, kind, name COLLATE "C";
+SELECT kind, name, columns, depth FROM kpi.impact('lin.parent.j') ORDER BY depth, kind, name COLLATE "C";
+SELECT kind, name FROM kpi.impact('lin.p') ORDER BY depth, kind, name COLLATE "C";
 -- policies of other tables
 SELECT kind, name, how FROM kpi.impact('lin.rt.b') WHERE kind = 'policy';
 SELECT kind, name FROM kpi.impact('lin.add(int,int)') WHERE kind = 'policy';

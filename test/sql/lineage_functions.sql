@@ -8,7 +8,7 @@ CREATE SCHEMA lin;
 CREATE SCHEMA tell;
 SET search_path = lin, public;
 CREATE FUNCTION tell.functions(pattern text) RETURNS TABLE (of text, runs text, kind text) LANGUAGE sql AS $$
-	SELECT DISTINCT concat_ws('.', replace(target, 'lin.', ''), target_column), replace(source, 'lin.', ''), kind
+	SELECT DISTINCT concat_ws('.', replace(target, 'lin.', ''), target_column) COLLATE "C", replace(source, 'lin.', '') COLLATE "C", kind
 	  FROM kpi.lineage WHERE direct AND source_type = 'function' AND target ~ ('^lin\.' || pattern) ORDER BY 1, 2, 3
 $$;
 CREATE FUNCTION tell.problems() RETURNS TABLE (object text, problem text) LANGUAGE sql AS $$
@@ -35,8 +35,8 @@ CREATE VIEW agg_all AS SELECT all_of_it(fare) AS a FROM trip;
 CREATE VIEW agg_within AS SELECT within() WITHIN GROUP (ORDER BY fare) AS a FROM trip;
 CREATE VIEW agg_window AS SELECT all_of_it(fare) OVER (PARTITION BY pu) AS a FROM trip;
 SELECT * FROM tell.functions('agg');
-SELECT source, source_column, target, target_column, kind, transformation FROM kpi.upstream('agg') ORDER BY depth, source, source_column, kind;
-SELECT kind, name, columns, depth, how FROM kpi.impact('rate.v');
+SELECT source, source_column, target, target_column, kind, transformation FROM kpi.upstream('agg') ORDER BY depth, source COLLATE "C", source_column, kind;
+SELECT kind, name, columns, depth, how FROM kpi.impact('rate.v') ORDER BY depth, kind, name COLLATE "C";
 -- one that is not called in the query, and one whose functions are replaced
 CREATE OR REPLACE AGGREGATE conv (numeric) (SFUNC = macc, STYPE = numeric);
 SELECT * FROM tell.functions('agg$');
@@ -45,7 +45,7 @@ ALTER FUNCTION mfin(numeric) RENAME TO "m fin";
 ALTER AGGREGATE conv (numeric) RENAME TO converted;
 SELECT * FROM tell.functions('agg$');
 SELECT change, target, source, source_column, transformation, command FROM kpi.lineage_history
- WHERE target = 'lin.agg' AND source ~ '\(' ORDER BY changed_at, change DESC, source, transformation;
+ WHERE target = 'lin.agg' AND source ~ '\(' ORDER BY transaction, change DESC, source COLLATE "C", transformation;
 SELECT * FROM tell.problems();
 
 --
@@ -112,10 +112,10 @@ CREATE VIEW sort_greatest AS SELECT greatest(p, p) AS g FROM pairs;
 CREATE VIEW sort_aggregate AS SELECT count(DISTINCT p) AS c, string_agg('', '' ORDER BY p) AS s, max(q) AS m FROM pairs;
 CREATE VIEW sort_window AS SELECT rank() OVER (ORDER BY p) AS r FROM pairs;
 CREATE VIEW sort_equal AS SELECT q = q AS e FROM pairs;
-SELECT of, string_agg(runs, ' ' ORDER BY runs) AS runs, kind FROM tell.functions('sort_') GROUP BY of, kind ORDER BY of, kind;
+SELECT of, string_agg(runs, ' ' ORDER BY runs COLLATE "C") AS runs, kind FROM tell.functions('sort_') GROUP BY of, kind ORDER BY of COLLATE "C", kind;
 SELECT * FROM tell.problems();
 DROP OPERATOR FAMILY pair_ops USING btree CASCADE;
-SELECT of, string_agg(runs, ' ' ORDER BY runs) AS runs, kind FROM tell.functions('sort_') GROUP BY of, kind ORDER BY of, kind;
+SELECT of, string_agg(runs, ' ' ORDER BY runs COLLATE "C") AS runs, kind FROM tell.functions('sort_') GROUP BY of, kind ORDER BY of COLLATE "C", kind;
 SELECT * FROM tell.problems();
 
 --
@@ -129,7 +129,7 @@ CREATE VIEW def_from AS SELECT s FROM scaled(3) s;
 CREATE TABLE computed (a int, b int GENERATED ALWAYS AS (scaled(a) + 1) STORED, c int GENERATED ALWAYS AS (a ## 2) STORED);
 CREATE TABLE computed2 (a int, c int GENERATED ALWAYS AS (same(a, 2)::int) STORED);
 SELECT * FROM tell.functions('(def_|computed)');
-SELECT source, source_column, target_column, kind, transformation FROM kpi.upstream('computed2.c');
+SELECT source, source_column, target_column, kind, transformation FROM kpi.upstream('computed2.c') ORDER BY depth, source COLLATE "C";
 CREATE OR REPLACE FUNCTION scaled(a int, b int DEFAULT 1) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a * b';
 SELECT * FROM tell.functions('(def_|computed)');
 SELECT * FROM tell.problems();
