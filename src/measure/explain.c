@@ -389,5 +389,5 @@ kpi_explain_measure(PG_FUNCTION_ARGS)
 	kpi_spell_out(query);
 
 	kpi_in_plain_text("", write_query, &text);
-	PG_RETURN_TEXT_P(cstring_to_text(text.sql));
+	PG_RETURN_TEXT_P(cstring_to_text(kpi_unmark_names(text.sql)));
 }

@@ -29,5 +29,6 @@ extern void kpi_spell_changes(Query *query);
 extern Query *kpi_make_select(List *target_list, RangeTblEntry *rte);
 extern void kpi_restore_rows(Query *query);
 extern void kpi_spell_out(Query *query);
+extern char *kpi_unmark_names(const char *sql);
 
 #endif							/* KPI_MEASURE_EXPLAIN_H */

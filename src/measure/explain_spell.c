@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -22,6 +23,10 @@
 #include "rewrite/rewriteManip.h"
 
 #include "measure/explain.h"
+#include "measure/measure.h"
+
+/* Ends a name that is not the one to write, see marked_name() */
+#define NAME_MARK "\001kpi"
 
 /* A query and the queries around it */
 typedef struct SpellLevel
@@ -185,6 +190,56 @@ kpi_make_select(List *target_list, RangeTblEntry *rte)
 }
 
 /*
+ * Does a list of names hold one before?
+ */
+static bool
+name_is_repeated(List *names, int i)
+{
+	for (int j = 0; j < i; j++)
+	{
+		if (equal(list_nth(names, j), list_nth(names, i)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A name that is the same as another of its list is marked: the deparser would make
+ * another name of it, though nobody but the row reads it.  kpi_unmark_names() takes
+ * the marks out of the text.
+ */
+static char *
+marked_name(List *names, int i)
+{
+	char	   *name = strVal(list_nth(names, i));
+
+	return name_is_repeated(names, i) ? psprintf("%s" NAME_MARK "%d", name, i) : name;
+}
+
+/*
+ * Take the marks of marked_name() out of a text: they stand at the end of quoted names.
+ */
+char *
+kpi_unmark_names(const char *sql)
+{
+	StringInfoData result;
+	char		quote = '\0';
+
+	initStringInfo(&result);
+	for (; *sql != '\0'; sql++)
+	{
+		if (quote == '"' && strncmp(sql, NAME_MARK, strlen(NAME_MARK)) == 0)
+			sql = strchr(sql, quote);
+		if (quote == '\0' && (*sql == '"' || *sql == '\''))
+			quote = *sql;
+		else if (*sql == quote)
+			quote = '\0';
+		appendStringInfoChar(&result, *sql);
+	}
+	return result.data;
+}
+
+/*
  * A row whose columns have names, and no type that knows them:
  * (SELECT r FROM (SELECT column AS name, ...) AS r)
  */
@@ -196,16 +251,20 @@ spell_named_row(RowExpr *row)
 	SubLink    *sublink = makeNode(SubLink);
 	Var		   *whole = makeVar(1, 0, RECORDOID, -1, InvalidOid, 0);
 	ListCell   *lc;
-	ListCell   *lc2;
 
 	IncrementVarSublevelsUp((Node *) row->args, 2, 0);
-	forboth(lc, row->args, lc2, row->colnames)
-		columns = lappend(columns, makeTargetEntry(lfirst(lc), foreach_current_index(lc) + 1,
-												   strVal(lfirst(lc2)), false));
+	rte->eref = makeAlias("r", NIL);
+	foreach(lc, row->args)
+	{
+		int			i = foreach_current_index(lc);
+		char	   *name = marked_name(row->colnames, i);
+
+		columns = lappend(columns, makeTargetEntry(lfirst(lc), i + 1, name, false));
+		rte->eref->colnames = lappend(rte->eref->colnames, makeString(name));
+	}
 	rte->rtekind = RTE_SUBQUERY;
 	rte->subquery = kpi_make_select(columns, NULL);
 	rte->alias = makeAlias("r", NIL);
-	rte->eref = makeAlias("r", copyObject(row->colnames));
 	rte->inFromCl = true;
 
 	columns = list_make1(makeTargetEntry((Expr *) whole, 1, "r", false));
@@ -213,6 +272,62 @@ spell_named_row(RowExpr *row)
 	sublink->subselect = (Node *) kpi_make_select(columns, rte);
 	sublink->location = -1;
 	return (Node *) sublink;
+}
+
+/*
+ * CASE WHEN a whole row is there THEN ... END
+ */
+static Node *
+make_case_of_row(Var *var, Node *result)
+{
+	CaseExpr   *expr = makeNode(CaseExpr);
+	CaseWhen   *when = makeNode(CaseWhen);
+	NullTest   *test = makeNode(NullTest);
+
+	/* IS DISTINCT FROM NULL: a row of nulls is there */
+	test->arg = (Expr *) var;
+	test->nulltesttype = IS_NOT_NULL;
+	test->location = -1;
+	when->expr = (Expr *) test;
+	when->result = (Expr *) result;
+	when->location = -1;
+	expr->casetype = RECORDOID;
+	expr->args = list_make1(when);
+	expr->defresult = (Expr *) makeNullConst(RECORDOID, -1, InvalidOid);
+	expr->location = -1;
+	return (Node *) expr;
+}
+
+/*
+ * The whole row of a subquery or CTE that has two columns of one name, for which the
+ * deparser makes two names: a row of its columns.
+ */
+static Node *
+spell_whole_row(SpellLevel *level, Var *var)
+{
+	Query	   *query = query_above(level, var->varlevelsup);
+	RangeTblEntry *rte = query != NULL ? rt_fetch(var->varno, query->rtable) : NULL;
+	RowExpr    *row;
+	List	   *vars;
+	bool		repeated = false;
+
+	if (rte == NULL || (rte->rtekind != RTE_SUBQUERY && rte->rtekind != RTE_CTE))
+		return (Node *) var;
+	for (int i = 1; i < list_length(rte->eref->colnames); i++)
+		repeated |= name_is_repeated(rte->eref->colnames, i);
+	if (!repeated)
+		return (Node *) var;
+
+	expandRTE(rte, var->varno, var->varlevelsup, -1, false, NULL, &vars);
+	row = makeNode(RowExpr);
+	row->args = vars;
+	row->row_typeid = RECORDOID;
+	row->row_format = COERCE_IMPLICIT_CAST;
+	row->colnames = copyObject(rte->eref->colnames);
+	row->location = -1;
+	if (kpi_is_nullable(query, var->varno))
+		return make_case_of_row(var, spell_named_row(row));
+	return spell_named_row(row);
 }
 
 /* Search for a column of a query around */
@@ -303,6 +418,8 @@ spell_expression(SpellLevel *level, Node *node)
 			/* the deparser names what the user named, which may have moved */
 			((Var *) node)->varnosyn = ((Var *) node)->varno;
 			((Var *) node)->varattnosyn = ((Var *) node)->varattno;
+			if (((Var *) node)->varattno == 0 && ((Var *) node)->vartype == RECORDOID)
+				return spell_whole_row(level, (Var *) node);
 			break;
 		case T_Param:
 			if (((Param *) node)->paramkind == PARAM_EXTERN)
