@@ -983,7 +983,9 @@ CREATE TABLE kpi.metric_view_registry (
 	label			text,
 	description		text,
 	tags			text[] NOT NULL DEFAULT '{}',
-	time_dimension	smallint
+	time_dimension	smallint,
+	row_key			smallint,
+	ungrouped		text CHECK (ungrouped IN ('contribution', 'null', 'error'))
 );
 REVOKE ALL ON kpi.metric_view_registry FROM PUBLIC;
 CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.metric_view_registry
@@ -996,6 +998,10 @@ COMMENT ON COLUMN kpi.metric_view_registry.relid IS 'the view';
 COMMENT ON COLUMN kpi.metric_view_registry.label IS 'name for people, in any language';
 COMMENT ON COLUMN kpi.metric_view_registry.description IS 'what the view is for, in words';
 COMMENT ON COLUMN kpi.metric_view_registry.tags IS 'words to group metric views by';
+COMMENT ON COLUMN kpi.metric_view_registry.row_key IS
+	'number of the column that identifies a row; NULL where none is known to';
+COMMENT ON COLUMN kpi.metric_view_registry.ungrouped IS
+	'what measures show in rows that are not aggregated, unless the session asks for stricter; NULL is contribution';
 COMMENT ON COLUMN kpi.metric_view_registry.time_dimension IS
 	'number of the column that is the primary time dimension; NULL where there is none';
 SELECT pg_catalog.pg_extension_config_dump('kpi.metric_view_registry',
@@ -1017,12 +1023,15 @@ CREATE FUNCTION kpi.create_metric_view(
 	time_dimension text DEFAULT NULL,
 	owner text DEFAULT NULL,
 	tags text[] DEFAULT NULL,
-	or_replace boolean DEFAULT false)
+	or_replace boolean DEFAULT false,
+	labels jsonb DEFAULT NULL,
+	row_key text DEFAULT NULL,
+	ungrouped text DEFAULT NULL)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'kpi_create_metric_view'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kpi.create_metric_view(text, text[], text[], text, text, text, text, text[], boolean) IS
-	'publish dimensions (a column, "expression AS name", or * for all columns that nothing else in the view has the name of) and metrics ("schema.metric", or "schema.metric AS name") of one source as a view; the time dimension is the first date or timestamp unless named; with or_replace, a metric view that is there becomes this one: columns keep their places, new ones come last, and where one is gone or has another type the view is made again with its privileges, which raises 2BP01 where something depends on it; metadata that is not given stays; raises KP006 where the sources differ, 42809 where the name is that of something else';
+COMMENT ON FUNCTION kpi.create_metric_view(text, text[], text[], text, text, text, text, text[], boolean, jsonb, text, text) IS
+	'publish dimensions (a column, "expression AS name", or * for all columns that nothing else in the view has the name of) and metrics ("schema.metric", or "schema.metric AS name") of one source as a view; the time dimension is the first date or timestamp unless named; labels are of dimensions, {"dimension": "label"}, and become their comments; the row key is a dimension, or a column that becomes one, which a unique index and NOT NULL of the source say identifies a row; ungrouped is what measures show in rows that are not aggregated: contribution, null or error, or what kpitables.ungrouped says where that is stricter; with or_replace, a metric view that is there becomes this one: columns keep their places, new ones come last, and where one is gone or has another type the view is made again with its privileges, which raises 2BP01 where something depends on it; metadata that is not given stays; raises KP006 where the sources differ, 42809 where the name is that of something else';
 
 CREATE FUNCTION kpi.alter_metric_view(
 	name regclass,
@@ -1035,12 +1044,15 @@ CREATE FUNCTION kpi.alter_metric_view(
 	description text DEFAULT NULL,
 	time_dimension text DEFAULT NULL,
 	owner text DEFAULT NULL,
-	tags text[] DEFAULT NULL)
+	tags text[] DEFAULT NULL,
+	labels jsonb DEFAULT NULL,
+	row_key text DEFAULT NULL,
+	ungrouped text DEFAULT NULL)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'kpi_alter_metric_view'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kpi.alter_metric_view(regclass, text[], text[], text[], text[], text[], text, text, text, text, text[]) IS
-	'change a metric view: columns are renamed ("old AS new") first, then dropped, then added at the end; dropping makes the view again with its privileges and comments, and raises 2BP01 where something depends on it; NULL leaves a value as it is, an empty one clears it';
+COMMENT ON FUNCTION kpi.alter_metric_view(regclass, text[], text[], text[], text[], text[], text, text, text, text, text[], jsonb, text, text) IS
+	'change a metric view: columns are renamed ("old AS new", all at once) first, then dropped, then added at the end; dropping makes the view again with its privileges and comments, and raises 2BP01 where something depends on it; NULL leaves a value as it is, an empty one clears it';
 
 CREATE FUNCTION kpi.drop_metric_view(name regclass, cascade boolean DEFAULT false)
 RETURNS void
@@ -1145,11 +1157,14 @@ SELECT n.nspname AS schema,
 	   pg_get_userbyid(c.relowner) AS owner,
 	   v.tags,
 	   a.attname AS time_dimension,
-	   kpi.metric_view_source(v.relid) AS source
+	   kpi.metric_view_source(v.relid) AS source,
+	   k.attname AS row_key,
+	   coalesce(v.ungrouped, 'contribution') AS ungrouped
   FROM kpi.metric_view_registry v
   JOIN pg_catalog.pg_class c ON c.oid = v.relid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = v.time_dimension
+  LEFT JOIN pg_catalog.pg_attribute k ON k.attrelid = c.oid AND k.attnum = v.row_key
  WHERE has_any_column_privilege(v.relid, 'SELECT')
    AND has_schema_privilege(n.oid, 'USAGE');
 COMMENT ON VIEW kpi.metric_views IS 'the metric views that the current user may read';
@@ -1162,6 +1177,8 @@ COMMENT ON COLUMN kpi.metric_views.owner IS 'role that owns the view, and reads 
 COMMENT ON COLUMN kpi.metric_views.tags IS 'words to group metric views by';
 COMMENT ON COLUMN kpi.metric_views.time_dimension IS 'the primary time dimension, or NULL';
 COMMENT ON COLUMN kpi.metric_views.source IS 'relation that the view reads';
+COMMENT ON COLUMN kpi.metric_views.row_key IS 'dimension that identifies a row, or NULL';
+COMMENT ON COLUMN kpi.metric_views.ungrouped IS 'what measures show in rows that are not aggregated: contribution, null or error';
 
 CREATE VIEW kpi.dimensions WITH (security_barrier) AS
 SELECT v.relid AS metric_view,
@@ -1169,7 +1186,8 @@ SELECT v.relid AS metric_view,
 	   c.attnum AS position,
 	   format_type(a.atttypid, a.atttypmod) AS type,
 	   coalesce(c.attnum = v.time_dimension, false) AS is_time,
-	   col_description(v.relid, c.attnum) AS description
+	   col_description(v.relid, c.attnum) AS description,
+	   coalesce(c.attnum = v.row_key, false) AS is_key
   FROM kpi.metric_view_registry v
   JOIN pg_catalog.pg_class r ON r.oid = v.relid
  CROSS JOIN LATERAL kpi.metric_view_columns(v.relid) c
@@ -1183,7 +1201,8 @@ COMMENT ON COLUMN kpi.dimensions.name IS 'name of the column';
 COMMENT ON COLUMN kpi.dimensions.position IS 'number of the column';
 COMMENT ON COLUMN kpi.dimensions.type IS 'type of the column';
 COMMENT ON COLUMN kpi.dimensions.is_time IS 'is it the primary time dimension?';
-COMMENT ON COLUMN kpi.dimensions.description IS 'comment of the column';
+COMMENT ON COLUMN kpi.dimensions.description IS 'label and description: the comment of the column';
+COMMENT ON COLUMN kpi.dimensions.is_key IS 'does it identify a row?';
 
 CREATE VIEW kpi.measures WITH (security_barrier) AS
 SELECT v.relid AS metric_view,
@@ -1361,6 +1380,8 @@ LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
 	SELECT CASE WHEN with_definition
 				THEN CASE WHEN w.words = '' THEN '' ELSE w.words || E'\n' END
+					 || CASE WHEN kpi.additivity(r.relid) LIKE '%-additive'
+							 THEN E'Not additive: aggregate it with measure() or AVG; single rows show NULL\n' ELSE '' END
 					 || 'Definition: ' || kpi.definition_text(r.relid)
 				ELSE w.words END
 	  FROM kpi.metric_registry r
@@ -1382,12 +1403,21 @@ RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 SET jit = off
 BEGIN ATOMIC
-	WITH metric AS MATERIALIZED (
+	WITH RECURSIVE metric AS (				-- and those computed from them
 		SELECT r.relid
 		  FROM kpi.metric_registry r
 		 WHERE r.relid::oid = ANY (relations)
+		UNION
+		SELECT r.relid
+		  FROM metric m
+		  JOIN pg_catalog.pg_depend d
+			ON d.refclassid = 'pg_catalog.pg_class'::regclass
+		   AND d.refobjid = m.relid
+		   AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+		  JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
+		  JOIN kpi.metric_registry r ON r.relid = w.ev_class
 	), metric_view AS MATERIALIZED (
-		SELECT v.relid, kpi.metric_view_source(v.relid)::oid AS source,
+		SELECT v.relid, v.row_key, kpi.metric_view_source(v.relid)::oid AS source,
 			   v.relid::oid = ANY (relations) AS itself
 		  FROM kpi.metric_view_registry v
 		 WHERE v.relid::oid = ANY (relations)
@@ -1409,7 +1439,8 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT v.relid, c.attnum, c.metric IS NULL,
 			   CASE WHEN c.metric IS NOT NULL THEN kpi.metric_comment(c.metric, true)
-					ELSE coalesce(col_description(v.source, c.source_column), '') END
+					ELSE concat_ws(E'\n', col_description(v.source, c.source_column),
+								   CASE WHEN c.attnum = v.row_key THEN 'Row key: never NULL, and of one row alone' END) END
 		  FROM metric_view v
 		 CROSS JOIN LATERAL kpi.metric_view_columns(v.relid) c
 		 WHERE v.itself OR c.metric IN (SELECT m.relid FROM metric m)
@@ -1453,6 +1484,14 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.adopt(regclass) IS
 	'register a view that is a metric or a metric view, and is not registered, as after a restore of its schema alone, with the metrics that it names; what its comment says becomes its description; raises what kpi.create_metric() and kpi.create_metric_view() raise for what is neither';
 
+CREATE FUNCTION kpi.row_key_problem(metric_view regclass, attnum smallint)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_row_key_problem'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.row_key_problem(regclass, smallint) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.row_key_problem(regclass, smallint) IS
+	'why a dimension of a metric view does not identify its rows, or NULL; waits for nobody';
+
 CREATE FUNCTION kpi.registration_findings()
 RETURNS TABLE (severity text, object text, problem text, remedy text)
 LANGUAGE sql STABLE PARALLEL RESTRICTED
@@ -1484,6 +1523,13 @@ BEGIN ATOMIC
 	SELECT 'warning', d.relid::text, 'comments of metrics are out of date: they do not say what is so now',
 		   format('SELECT kpi.refresh_comments(%L)', d.relid)
 	  FROM kpi.due_comments((SELECT array_agg(r.relid::oid) FROM registered r), false) d
+	UNION ALL
+	SELECT 'warning', v.relid::text,
+		   format('its row key "%s" does not identify a row any more: %s', a.attname, kpi.row_key_problem(v.relid, v.row_key)),
+		   format('SELECT kpi.alter_metric_view(%L, row_key => %L)', v.relid, '')
+	  FROM kpi.metric_view_registry v
+	  JOIN pg_catalog.pg_attribute a ON a.attrelid = v.relid AND a.attnum = v.row_key
+	 WHERE kpi.row_key_problem(v.relid, v.row_key) IS NOT NULL
 	UNION ALL
 	SELECT * FROM kpi.event_trigger_findings('kpi_follow_definitions', 'ddl_command_end', 'kpi.follow_definitions()'::regprocedure);
 END;

@@ -32,6 +32,7 @@
 #include "utils/lsyscache.h"
 
 #include "catalog/catalog.h"
+#include "catalog/registry.h"
 #include "compat.h"
 #include "errors.h"
 #include "measure/argument.h"
@@ -659,27 +660,95 @@ kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg)
 }
 
 /*
+ * The metric view that a measure comes from, or InvalidOid.
+ */
+static Oid
+origin_view(Origin *origin)
+{
+	PathStep   *step = origin->path;
+
+	if (step == NULL)
+		return InvalidOid;
+	while (step->next != NULL)
+		step = step->next;
+	return kpi_compat_rte_relation(rt_fetch(step->varno, step->level->query->rtable));
+}
+
+/*
+ * What a metric view wants its measures to show in rows that are not aggregated.
+ */
+static int
+ungrouped_of_view(Oid view)
+{
+	Oid			argtypes[] = {REGCLASSOID};
+	Datum		values[] = {ObjectIdGetDatum(view)};
+	bool		isnull;
+	Datum		value;
+	char	   *ungrouped;
+
+	value = kpi_registry_value("SELECT ungrouped FROM kpi.metric_view_registry"
+							   " WHERE relid OPERATOR(pg_catalog.=) $1",
+							   1, argtypes, values, &isnull);
+	if (isnull)
+		return UNGROUPED_CONTRIBUTION;
+	ungrouped = TextDatumGetCString(value);
+	return strcmp(ungrouped, "error") == 0 ? UNGROUPED_ERROR :
+		strcmp(ungrouped, "null") == 0 ? UNGROUPED_NULL : UNGROUPED_CONTRIBUTION;
+}
+
+/*
+ * What a measure shows in rows that are not aggregated: the stricter of what its metric
+ * view wants and what the session does.
+ */
+int
+kpi_ungrouped_of(Rewrite *rewrite, Origin *origin)
+{
+	Oid			view = origin_view(origin);
+	ListCell   *lc;
+	ListCell   *lc2;
+	int			answer;
+
+	if (kpi_ungrouped == UNGROUPED_ERROR || !OidIsValid(view))
+		return kpi_ungrouped;
+	forboth(lc, rewrite->views, lc2, rewrite->ungrouped)
+	{
+		if (lfirst_oid(lc) == view)
+			return Max(kpi_ungrouped, lfirst_int(lc2));
+	}
+	answer = ungrouped_of_view(view);
+	rewrite->views = lappend_oid(rewrite->views, view);
+	rewrite->ungrouped = lappend_int(rewrite->ungrouped, answer);
+	return Max(kpi_ungrouped, answer);
+}
+
+/*
  * A measure column is read row by row, without aggregation (M10); or it may be, if that
  * is for a column that something above may aggregate.
  */
 void
 kpi_need_row_value(Rewrite *rewrite, Origin *origin, bool is_read)
 {
+	int			ungrouped = kpi_ungrouped_of(rewrite, origin);
 	ListCell   *lc;
 
-	if (kpi_ungrouped == UNGROUPED_ERROR && is_read)
+	if (ungrouped == UNGROUPED_ERROR && is_read)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("measure \"%s\" is read without aggregation; write measure(%s), with GROUP BY for the other columns",
 						origin->name, quote_identifier(origin->name)),
-				 errdetail("kpitables.ungrouped is \"error\".")));
+				 kpi_ungrouped == UNGROUPED_ERROR ?
+				 errdetail("kpitables.ungrouped is \"error\".") :
+				 errdetail("So its metric view %s wants it (ungrouped => 'error').",
+						   kpi_relation_name(origin_view(origin)))));
 
 	foreach(lc, rewrite->markers)
 	{
 		MarkerColumn *marker = lfirst(lc);
 
-		if (marker->tle == origin->tle)
-			marker->needed = true;
+		if (marker->tle != origin->tle)
+			continue;
+		marker->needed = true;
+		marker->ungrouped = ungrouped;
 	}
 }
 
@@ -714,7 +783,7 @@ kpi_replace_markers(Rewrite *rewrite, int first)
 		Node	   *value = (Node *) makeNullConst(exprType(expr), -1,
 												   exprCollation(expr));
 
-		if (marker->needed && kpi_ungrouped == UNGROUPED_CONTRIBUTION)
+		if (marker->needed && marker->ungrouped == UNGROUPED_CONTRIBUTION)
 		{
 			MetricDefinition *definition = statement_definition(rewrite, marker->metric);
 			Query	   *query = marker->level->query;

@@ -42,6 +42,9 @@ typedef struct Rewrite
 	List	   *widened;		/* of WidenedEntry *, see origin.c */
 	List	   *markers;		/* of MarkerColumn *, all measure columns seen */
 	bool		is_trial;		/* of what a message tells to write */
+	List	   *views;			/* OIDs of metric views that were asked what
+								 * they show ungrouped, */
+	List	   *ungrouped;		/* and the answers */
 } Rewrite;
 
 /* A query and the queries around it, which its outer references mean */
@@ -59,6 +62,7 @@ typedef struct MarkerColumn
 	TargetEntry *tle;
 	Oid			metric;
 	bool		needed;			/* is it read row by row? */
+	int			ungrouped;		/* what it shows then */
 } MarkerColumn;
 
 /* Where a column of some level comes from */
@@ -134,6 +138,7 @@ extern void kpi_source_fan_out_init(void);
 /* expand.c */
 extern void kpi_check_filter(QueryLevel *level, Aggref *agg);
 extern Node *kpi_expand_aggregate(Rewrite *rewrite, QueryLevel *level, Aggref *agg);
+extern int	kpi_ungrouped_of(Rewrite *rewrite, Origin *origin);
 extern void kpi_need_row_value(Rewrite *rewrite, Origin *origin, bool is_read);
 extern void kpi_replace_markers(Rewrite *rewrite, int first);
 

@@ -115,7 +115,8 @@ read_column(WalkContext *context, Var *var)
 	Origin		origin = kpi_origin_of_var(level, var);
 
 	/* what was left to those above, nobody has evaluated */
-	if (origin.kind == ORIGIN_ROW_VALUE && kpi_ungrouped == UNGROUPED_ERROR)
+	if (origin.kind == ORIGIN_ROW_VALUE &&
+		kpi_ungrouped_of(context->rewrite, &origin) == UNGROUPED_ERROR)
 		kpi_need_row_value(context->rewrite, &origin, !context->is_carried);
 	if (origin.kind == ORIGIN_OTHER ||
 		(origin.kind == ORIGIN_ROW_VALUE && context->in_aggregate))
@@ -151,7 +152,8 @@ read_row(Rewrite *rewrite, QueryLevel *level, Var *var)
 		if (origin.kind == ORIGIN_OTHER)
 			continue;
 		has_measure = true;
-		if (origin.kind == ORIGIN_MEASURE || kpi_ungrouped == UNGROUPED_ERROR)
+		if (origin.kind == ORIGIN_MEASURE ||
+			kpi_ungrouped_of(rewrite, &origin) == UNGROUPED_ERROR)
 			kpi_need_row_value(rewrite, &origin, true);
 	}
 	if (has_measure && (rte->rtekind == RTE_SUBQUERY || rte->rtekind == RTE_CTE))
@@ -319,6 +321,7 @@ rewrite_target_list(WalkContext *context, bool is_output)
 			marker->tle = tle;
 			marker->metric = metric;
 			marker->needed = is_output;
+			marker->ungrouped = kpi_ungrouped;
 			context->rewrite->markers = lappend(context->rewrite->markers, marker);
 			continue;
 		}

@@ -34,6 +34,7 @@
 #include "metric/draft.h"
 #include "metric/metric.h"
 #include "metric/smallgroups.h"
+#include "metric/view_metadata.h"
 #include "metric/written_comment.h"
 #include "scope/scope.h"
 

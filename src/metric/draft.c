@@ -550,6 +550,26 @@ draft_dimension(Draft *draft, const char *text)
 	}
 
 /*
+ * The dimension of a draft that is to be its row key; one that is not there yet is
+ * added.
+ */
+	char	   *kpi_draft_row_key(Draft *draft, char *text)
+	{
+		ColumnKind	kind = {draft, false};
+		char	   *name;
+
+		if			(text == NULL || text[0] == '\0')
+			return text;
+					name = dimension_name(dimension_as_sql(draft, text));
+		if			(name != NULL && has_column(name, &kind))
+						return name;
+		if			(has_column(text, &kind))
+						return text;
+					kpi_draft_dimensions(draft, list_make1(text));
+					return llast_node(TargetEntry, draft->query->targetList)->resname;
+	}
+
+/*
  * The name of a column of a metric view that publishes a metric: the metric's
  * own name may be given for it, too.
  */
@@ -615,4 +635,4 @@ draft_dimension(Draft *draft, const char *text)
 					draft->relid = relid;
 					return again;
 	}
-/**INDENT** Error@611: Stuff missing from end of file */
+/**INDENT** Error@631: Stuff missing from end of file */

@@ -31,6 +31,7 @@ extern void kpi_draft_drop(Draft *draft, const char *name, bool is_measure);
 extern bool kpi_draft_has_dimension(Draft *draft, const char *name);
 extern char *kpi_resolve_draft_dimension(Draft *draft, const char *text,
 										 const char *argument, bool in_array);
+extern char *kpi_draft_row_key(Draft *draft, char *text);
 extern const char *kpi_draft_measure(Draft *draft, const char *text);
 extern bool kpi_draft_replace(Draft *draft, Oid relid);
 extern void kpi_write_draft(void *draft);

@@ -7,7 +7,6 @@
 #ifndef KPI_METRIC_METRIC_H
 #define KPI_METRIC_METRIC_H
 
-#include "access/attnum.h"
 #include "fmgr.h"
 #include "nodes/parsenodes.h"
 #include "utils/elog.h"
@@ -25,6 +24,5 @@ extern void kpi_refuse_temporary(Oid relid, const char *what);
 extern void kpi_change_owner(Oid relid, const char *owner);
 extern void kpi_check_published_source(Oid relid, Oid source);
 extern void kpi_require_metric(Oid relid);
-extern AttrNumber kpi_find_time_dimension(Oid relid, const char *name);
 
 #endif							/* KPI_METRIC_METRIC_H */

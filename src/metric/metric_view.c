@@ -53,7 +53,7 @@
 #include "metric/definition.h"
 #include "metric/draft.h"
 #include "metric/metric.h"
-#include "metric/written_comment.h"
+#include "metric/view_metadata.h"
 #include "scope/scope.h"
 
 PG_FUNCTION_INFO_V1(kpi_create_metric_view);
@@ -64,17 +64,6 @@ PG_FUNCTION_INFO_V1(kpi_metric_view_source);
 
 /* Of kpi.create_metric_view */
 #define ARG_OR_REPLACE	8
-
-/* The metadata of a metric view, where the two functions have it */
-typedef struct Metadata
-{
-	Datum		label;
-	Datum		description;
-	Datum		tags;
-	char		nulls[3];		/* of the above, as SPI has them */
-	char	   *time_dimension; /* a column; "" for none, NULL to leave */
-	char	   *owner;
-} Metadata;
 
 /*
  * The options of a view as CREATE VIEW reads them, with a blank behind.
@@ -129,95 +118,6 @@ static void
 make_new_view(void *arg)
 {
 	make_view(arg, NIL, false);
-}
-
-/*
- * The column that a metric view's time dimension is, 0 for none.
- */
-AttrNumber
-kpi_find_time_dimension(Oid relid, const char *name)
-{
-	MetricViewQuery view = kpi_load_metric_view(relid);
-	ListCell   *lc;
-
-	if (name != NULL && name[0] == '\0')
-		return 0;
-	foreach(lc, view.query->targetList)
-	{
-		TargetEntry *tle = lfirst_node(TargetEntry, lc);
-		Oid			type = exprType((Node *) tle->expr);
-		bool		is_time = type == DATEOID || type == TIMESTAMPOID || type == TIMESTAMPTZOID;
-		Oid			metric;
-
-		if (kpi_is_marker((Node *) tle->expr, &metric))
-			continue;
-		if (name == NULL && is_time)
-			return tle->resno;
-		if (name != NULL && strcmp(get_attname(relid, tle->resno, false), name) == 0)
-		{
-			if (!is_time)
-				ereport(ERROR,
-						(errcode(ERRCODE_DATATYPE_MISMATCH),
-						 errmsg("time dimension \"%s\" has type %s", name,
-								format_type_be(type)),
-						 errhint("A time dimension is a date, timestamp or timestamptz.")));
-			return tle->resno;
-		}
-	}
-	if (name != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("metric view %s has no dimension \"%s\"",
-						kpi_relation_name(relid), name)));
-	return 0;
-}
-
-/*
- * Collect the metadata arguments from position n on: label, description,
- * time_dimension, owner, tags.
- */
-static Metadata
-metadata_arguments(FunctionCallInfo fcinfo, int n)
-{
-	Metadata	result;
-
-	result.label = PG_GETARG_DATUM(n);
-	result.description = PG_GETARG_DATUM(n + 1);
-	result.tags = PG_GETARG_DATUM(n + 4);
-	result.nulls[0] = PG_ARGISNULL(n) ? 'n' : ' ';
-	result.nulls[1] = PG_ARGISNULL(n + 1) ? 'n' : ' ';
-	result.nulls[2] = PG_ARGISNULL(n + 4) ? 'n' : ' ';
-	result.time_dimension = kpi_text_argument(fcinfo, n + 2);
-	result.owner = kpi_text_argument(fcinfo, n + 3);
-	(void) kpi_text_list(fcinfo, n + 4, "tags");
-	return result;
-}
-
-/*
- * Write the registry row, the comments and the owner of a metric view.  As in
- * the metric registry, NULL leaves a value as it is.
- */
-static void
-write_metadata(Oid relid, Metadata *metadata, AttrNumber time_dimension)
-{
-	Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID, TEXTARRAYOID, INT2OID};
-	Datum		values[] = {ObjectIdGetDatum(relid), metadata->label,
-		metadata->description, metadata->tags, Int16GetDatum(time_dimension)
-	};
-	char		nulls[] = {' ', metadata->nulls[0], metadata->nulls[1], metadata->nulls[2], ' '};
-
-	kpi_registry_execute("INSERT INTO kpi.metric_view_registry AS r"
-						 " (relid, label, description, tags, time_dimension)"
-						 " VALUES ($1, nullif($2, ''), nullif($3, ''), coalesce($4, '{}'), nullif($5, 0))"
-						 " ON CONFLICT (relid) DO UPDATE SET"
-						 " label = nullif(coalesce($2, r.label), ''),"
-						 " description = nullif(coalesce($3, r.description), ''),"
-						 " tags = coalesce($4, r.tags),"
-						 " time_dimension = nullif($5, 0)",
-						 lengthof(argtypes), argtypes, values, nulls);
-	(void) kpi_write_comments(relid, false);
-	kpi_change_owner(relid, metadata->owner);
-	kpi_check_scope_bypass(relid, "metric view");
 }
 
 /*
@@ -400,23 +300,6 @@ widen_view(void *arg)
 }
 
 /*
- * The name of a metric view's time dimension, "" for none.
- */
-static char *
-time_dimension_name(Oid relid)
-{
-	Oid			argtypes[] = {REGCLASSOID};
-	Datum		values[] = {ObjectIdGetDatum(relid)};
-	bool		isnull;
-	Datum		attnum;
-
-	attnum = kpi_registry_value("SELECT time_dimension FROM kpi.metric_view_registry"
-								" WHERE relid OPERATOR(pg_catalog.=) $1",
-								1, argtypes, values, &isnull);
-	return isnull ? "" : get_attname(relid, DatumGetInt16(attnum), false);
-}
-
-/*
  * Rename a column of a view.
  */
 static void
@@ -496,25 +379,6 @@ draft_of_view(Oid relid, MetricViewQuery *view)
 }
 
 /*
- * Take dimensions out of a draft.  Is the given column among them?
- */
-static bool
-drop_dimensions(Draft *draft, List *dimensions, const char *column)
-{
-	bool		result = false;
-	ListCell   *lc;
-
-	foreach(lc, dimensions)
-	{
-		char	   *name = kpi_resolve_draft_dimension(draft, lfirst(lc), "drop_dimensions", true);
-
-		kpi_draft_drop(draft, name, false);
-		result |= strcmp(name, column) == 0;
-	}
-	return result;
-}
-
-/*
  * A metric view without a measure is none.
  */
 static void
@@ -539,7 +403,7 @@ check_has_measure(Draft *draft)
  * Draft a metric view from the arguments of kpi.create_metric_view().
  */
 static void
-draft_view(Draft *draft, FunctionCallInfo fcinfo)
+draft_view(Draft *draft, FunctionCallInfo fcinfo, ViewMetadata *metadata)
 {
 	List	   *metrics = kpi_text_list(fcinfo, 2, "metrics");
 	int			nmetrics;
@@ -554,7 +418,11 @@ draft_view(Draft *draft, FunctionCallInfo fcinfo)
 		kpi_draft_metric(draft, lfirst(lc));
 	nmetrics = list_length(draft->query->targetList);
 	kpi_draft_dimensions(draft, kpi_text_list(fcinfo, 1, "dimensions"));
+	metadata->row_key = kpi_draft_row_key(draft, metadata->row_key);
 	kpi_draft_dimensions_first(draft, nmetrics);
+	if (metadata->time_dimension != NULL)
+		metadata->time_dimension = kpi_resolve_draft_dimension(draft, metadata->time_dimension,
+															   "time_dimension", false);
 }
 
 /*
@@ -581,31 +449,39 @@ check_metrics_on_view(Oid relid)
 }
 
 /*
+ * What a metric view had for its time dimension or row key stays, where that is a
+ * dimension of it still and the arguments do not say otherwise.
+ */
+static char *
+keep_column(Draft *draft, Oid relid, const char *what, char *given)
+{
+	char	   *column;
+
+	if (given != NULL)
+		return given;
+	column = kpi_registered_column(relid, what);
+	return kpi_draft_has_dimension(draft, column) ? column : NULL;
+}
+
+/*
  * Let a metric view be what a draft says: its columns keep their places, new ones come
  * last.  Where one is gone or has another type, the view is made again, as by
  * kpi.alter_metric_view().
  */
 static void
-replace_view(Draft *draft, Oid relid, Metadata *metadata)
+replace_view(Draft *draft, Oid relid, ViewMetadata *metadata)
 {
-	char	   *time_dimension = metadata->time_dimension;
 	bool		again;
 
 	(void) require_metric_view(relid);
 	again = kpi_draft_replace(draft, relid);
-	if (time_dimension == NULL)
-	{
-		time_dimension = time_dimension_name(relid);
-		if (!kpi_draft_has_dimension(draft, time_dimension))
-			time_dimension = NULL;
-	}
-	else
-		time_dimension = kpi_resolve_draft_dimension(draft, time_dimension, "time_dimension", false);
+	metadata->time_dimension = keep_column(draft, relid, "time_dimension", metadata->time_dimension);
+	metadata->row_key = keep_column(draft, relid, "row_key", metadata->row_key);
 
 	kpi_in_plain_text("pg_catalog", kpi_write_draft, draft);
 	kpi_on_behalf_of(kpi_relation_owner(relid), again ? make_view_again : widen_view, draft);
 	check_metrics_on_view(draft->relid);
-	write_metadata(draft->relid, metadata, kpi_find_time_dimension(draft->relid, time_dimension));
+	kpi_write_view_metadata(draft->relid, metadata);
 }
 
 /*
@@ -618,15 +494,14 @@ kpi_create_metric_view(PG_FUNCTION_ARGS)
 	RangeVar   *name;
 	Oid			namespace;
 	Oid			replaced = InvalidOid;
-	char	   *time_dimension;
-	Metadata	metadata;
+	ViewMetadata metadata;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("the name of a metric view must not be null")));
 	kpi_require_objects();
-	metadata = metadata_arguments(fcinfo, 3);
+	metadata = kpi_view_metadata(fcinfo, 3, 9);
 
 	/* settle the schema now: the view is made under another search_path */
 	name = kpi_new_relation_name(PG_GETARG_TEXT_PP(0));
@@ -635,20 +510,18 @@ kpi_create_metric_view(PG_FUNCTION_ARGS)
 	draft.name = quote_qualified_identifier(name->schemaname, name->relname);
 	if (!PG_ARGISNULL(ARG_OR_REPLACE) && PG_GETARG_BOOL(ARG_OR_REPLACE))
 		replaced = kpi_relation_to_replace(name, "metric view");
-	draft_view(&draft, fcinfo);
+	draft_view(&draft, fcinfo, &metadata);
 	if (OidIsValid(replaced))
 	{
 		replace_view(&draft, replaced, &metadata);
 		PG_RETURN_OID(draft.relid);
 	}
 
-	time_dimension = metadata.time_dimension == NULL ? NULL :
-		kpi_resolve_draft_dimension(&draft, metadata.time_dimension, "time_dimension", false);
 	kpi_in_plain_text("pg_catalog", kpi_write_draft, &draft);
 	kpi_in_plain_text("pg_catalog", make_new_view, &draft);
 	draft.relid = get_relname_relid(name->relname, namespace);
 	kpi_refuse_temporary(draft.relid, "metric view");
-	write_metadata(draft.relid, &metadata, kpi_find_time_dimension(draft.relid, time_dimension));
+	kpi_write_view_metadata(draft.relid, &metadata);
 
 	PG_RETURN_OID(draft.relid);
 }
@@ -663,12 +536,14 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 	Oid			relid;
 	MetricViewQuery view;
 	Draft		draft;
-	Metadata	metadata;
+	ViewMetadata metadata;
 	List	   *add_metrics = kpi_text_list(fcinfo, 1, "add_metrics");
 	List	   *drop_metrics = kpi_text_list(fcinfo, 2, "drop_metrics");
 	List	   *add_dimensions = kpi_text_list(fcinfo, 3, "add_dimensions");
 	List	   *dropped = kpi_text_list(fcinfo, 4, "drop_dimensions");
 	char	   *time_dimension;
+	char	   *row_key;
+	int			ncolumns;
 	ListCell   *lc;
 
 	if (PG_ARGISNULL(0))
@@ -687,21 +562,26 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 		LockRelationOid(relid, AccessExclusiveLock);
 	}
 	view = require_metric_view(relid);
-	metadata = metadata_arguments(fcinfo, 6);
+	metadata = kpi_view_metadata(fcinfo, 6, 11);
 
 	rename_columns(relid, kpi_text_list(fcinfo, 5, "rename"));
-	time_dimension = time_dimension_name(relid);
 	draft = draft_of_view(relid, &view);
+	time_dimension = kpi_registered_column(relid, "time_dimension");
+	row_key = kpi_registered_column(relid, "row_key");
+	ncolumns = list_length(draft.query->targetList);
 	foreach(lc, drop_metrics)
 		kpi_draft_drop(&draft, kpi_draft_measure(&draft, lfirst(lc)), true);
-	if (drop_dimensions(&draft, dropped, time_dimension) && metadata.time_dimension == NULL)
-		time_dimension = "";
+	foreach(lc, dropped)
+		kpi_draft_drop(&draft, kpi_resolve_draft_dimension(&draft, lfirst(lc), "drop_dimensions", true), false);
 	kpi_draft_dimensions(&draft, add_dimensions);
-	if (metadata.time_dimension != NULL)
-		time_dimension = kpi_resolve_draft_dimension(&draft, metadata.time_dimension, "time_dimension", false);
 	foreach(lc, add_metrics)
 		kpi_draft_metric(&draft, lfirst(lc));
 	check_has_measure(&draft);
+	metadata.row_key = metadata.row_key != NULL ? kpi_draft_row_key(&draft, metadata.row_key) :
+		kpi_draft_has_dimension(&draft, row_key) ? row_key : "";
+	metadata.time_dimension = metadata.time_dimension != NULL ?
+		kpi_resolve_draft_dimension(&draft, metadata.time_dimension, "time_dimension", false) :
+		kpi_draft_has_dimension(&draft, time_dimension) ? time_dimension : "";
 
 	/*
 	 * What the view has by now is its owner's, and parsing it may call
@@ -711,10 +591,10 @@ kpi_alter_metric_view(PG_FUNCTION_ARGS)
 	kpi_in_plain_text("pg_catalog", kpi_write_draft, &draft);
 	if (drop_metrics != NIL || dropped != NIL)
 		kpi_on_behalf_of(kpi_relation_owner(relid), make_view_again, &draft);
-	else if (add_metrics != NIL || add_dimensions != NIL)
+	else if (list_length(draft.query->targetList) > ncolumns)
 		kpi_on_behalf_of(kpi_relation_owner(relid), widen_view, &draft);
 
-	write_metadata(draft.relid, &metadata, kpi_find_time_dimension(draft.relid, time_dimension));
+	kpi_write_view_metadata(draft.relid, &metadata);
 	PG_RETURN_OID(draft.relid);
 }
 

@@ -5,7 +5,9 @@ CREATE TABLE kpi.metric_view_registry (
 	label			text,
 	description		text,
 	tags			text[] NOT NULL DEFAULT '{}',
-	time_dimension	smallint
+	time_dimension	smallint,
+	row_key			smallint,
+	ungrouped		text CHECK (ungrouped IN ('contribution', 'null', 'error'))
 );
 REVOKE ALL ON kpi.metric_view_registry FROM PUBLIC;
 CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.metric_view_registry
@@ -18,6 +20,10 @@ COMMENT ON COLUMN kpi.metric_view_registry.relid IS 'the view';
 COMMENT ON COLUMN kpi.metric_view_registry.label IS 'name for people, in any language';
 COMMENT ON COLUMN kpi.metric_view_registry.description IS 'what the view is for, in words';
 COMMENT ON COLUMN kpi.metric_view_registry.tags IS 'words to group metric views by';
+COMMENT ON COLUMN kpi.metric_view_registry.row_key IS
+	'number of the column that identifies a row; NULL where none is known to';
+COMMENT ON COLUMN kpi.metric_view_registry.ungrouped IS
+	'what measures show in rows that are not aggregated, unless the session asks for stricter; NULL is contribution';
 COMMENT ON COLUMN kpi.metric_view_registry.time_dimension IS
 	'number of the column that is the primary time dimension; NULL where there is none';
 SELECT pg_catalog.pg_extension_config_dump('kpi.metric_view_registry',
@@ -39,12 +45,15 @@ CREATE FUNCTION kpi.create_metric_view(
 	time_dimension text DEFAULT NULL,
 	owner text DEFAULT NULL,
 	tags text[] DEFAULT NULL,
-	or_replace boolean DEFAULT false)
+	or_replace boolean DEFAULT false,
+	labels jsonb DEFAULT NULL,
+	row_key text DEFAULT NULL,
+	ungrouped text DEFAULT NULL)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'kpi_create_metric_view'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kpi.create_metric_view(text, text[], text[], text, text, text, text, text[], boolean) IS
-	'publish dimensions (a column, "expression AS name", or * for all columns that nothing else in the view has the name of) and metrics ("schema.metric", or "schema.metric AS name") of one source as a view; the time dimension is the first date or timestamp unless named; with or_replace, a metric view that is there becomes this one: columns keep their places, new ones come last, and where one is gone or has another type the view is made again with its privileges, which raises 2BP01 where something depends on it; metadata that is not given stays; raises KP006 where the sources differ, 42809 where the name is that of something else';
+COMMENT ON FUNCTION kpi.create_metric_view(text, text[], text[], text, text, text, text, text[], boolean, jsonb, text, text) IS
+	'publish dimensions (a column, "expression AS name", or * for all columns that nothing else in the view has the name of) and metrics ("schema.metric", or "schema.metric AS name") of one source as a view; the time dimension is the first date or timestamp unless named; labels are of dimensions, {"dimension": "label"}, and become their comments; the row key is a dimension, or a column that becomes one, which a unique index and NOT NULL of the source say identifies a row; ungrouped is what measures show in rows that are not aggregated: contribution, null or error, or what kpitables.ungrouped says where that is stricter; with or_replace, a metric view that is there becomes this one: columns keep their places, new ones come last, and where one is gone or has another type the view is made again with its privileges, which raises 2BP01 where something depends on it; metadata that is not given stays; raises KP006 where the sources differ, 42809 where the name is that of something else';
 
 CREATE FUNCTION kpi.alter_metric_view(
 	name regclass,
@@ -57,12 +66,15 @@ CREATE FUNCTION kpi.alter_metric_view(
 	description text DEFAULT NULL,
 	time_dimension text DEFAULT NULL,
 	owner text DEFAULT NULL,
-	tags text[] DEFAULT NULL)
+	tags text[] DEFAULT NULL,
+	labels jsonb DEFAULT NULL,
+	row_key text DEFAULT NULL,
+	ungrouped text DEFAULT NULL)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'kpi_alter_metric_view'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kpi.alter_metric_view(regclass, text[], text[], text[], text[], text[], text, text, text, text, text[]) IS
-	'change a metric view: columns are renamed ("old AS new") first, then dropped, then added at the end; dropping makes the view again with its privileges and comments, and raises 2BP01 where something depends on it; NULL leaves a value as it is, an empty one clears it';
+COMMENT ON FUNCTION kpi.alter_metric_view(regclass, text[], text[], text[], text[], text[], text, text, text, text, text[], jsonb, text, text) IS
+	'change a metric view: columns are renamed ("old AS new", all at once) first, then dropped, then added at the end; dropping makes the view again with its privileges and comments, and raises 2BP01 where something depends on it; NULL leaves a value as it is, an empty one clears it';
 
 CREATE FUNCTION kpi.drop_metric_view(name regclass, cascade boolean DEFAULT false)
 RETURNS void
@@ -167,11 +179,14 @@ SELECT n.nspname AS schema,
 	   pg_get_userbyid(c.relowner) AS owner,
 	   v.tags,
 	   a.attname AS time_dimension,
-	   kpi.metric_view_source(v.relid) AS source
+	   kpi.metric_view_source(v.relid) AS source,
+	   k.attname AS row_key,
+	   coalesce(v.ungrouped, 'contribution') AS ungrouped
   FROM kpi.metric_view_registry v
   JOIN pg_catalog.pg_class c ON c.oid = v.relid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = v.time_dimension
+  LEFT JOIN pg_catalog.pg_attribute k ON k.attrelid = c.oid AND k.attnum = v.row_key
  WHERE has_any_column_privilege(v.relid, 'SELECT')
    AND has_schema_privilege(n.oid, 'USAGE');
 COMMENT ON VIEW kpi.metric_views IS 'the metric views that the current user may read';
@@ -184,6 +199,8 @@ COMMENT ON COLUMN kpi.metric_views.owner IS 'role that owns the view, and reads 
 COMMENT ON COLUMN kpi.metric_views.tags IS 'words to group metric views by';
 COMMENT ON COLUMN kpi.metric_views.time_dimension IS 'the primary time dimension, or NULL';
 COMMENT ON COLUMN kpi.metric_views.source IS 'relation that the view reads';
+COMMENT ON COLUMN kpi.metric_views.row_key IS 'dimension that identifies a row, or NULL';
+COMMENT ON COLUMN kpi.metric_views.ungrouped IS 'what measures show in rows that are not aggregated: contribution, null or error';
 
 CREATE VIEW kpi.dimensions WITH (security_barrier) AS
 SELECT v.relid AS metric_view,
@@ -191,7 +208,8 @@ SELECT v.relid AS metric_view,
 	   c.attnum AS position,
 	   format_type(a.atttypid, a.atttypmod) AS type,
 	   coalesce(c.attnum = v.time_dimension, false) AS is_time,
-	   col_description(v.relid, c.attnum) AS description
+	   col_description(v.relid, c.attnum) AS description,
+	   coalesce(c.attnum = v.row_key, false) AS is_key
   FROM kpi.metric_view_registry v
   JOIN pg_catalog.pg_class r ON r.oid = v.relid
  CROSS JOIN LATERAL kpi.metric_view_columns(v.relid) c
@@ -205,7 +223,8 @@ COMMENT ON COLUMN kpi.dimensions.name IS 'name of the column';
 COMMENT ON COLUMN kpi.dimensions.position IS 'number of the column';
 COMMENT ON COLUMN kpi.dimensions.type IS 'type of the column';
 COMMENT ON COLUMN kpi.dimensions.is_time IS 'is it the primary time dimension?';
-COMMENT ON COLUMN kpi.dimensions.description IS 'comment of the column';
+COMMENT ON COLUMN kpi.dimensions.description IS 'label and description: the comment of the column';
+COMMENT ON COLUMN kpi.dimensions.is_key IS 'does it identify a row?';
 
 CREATE VIEW kpi.measures WITH (security_barrier) AS
 SELECT v.relid AS metric_view,

@@ -29,6 +29,8 @@ LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
 	SELECT CASE WHEN with_definition
 				THEN CASE WHEN w.words = '' THEN '' ELSE w.words || E'\n' END
+					 || CASE WHEN kpi.additivity(r.relid) LIKE '%-additive'
+							 THEN E'Not additive: aggregate it with measure() or AVG; single rows show NULL\n' ELSE '' END
 					 || 'Definition: ' || kpi.definition_text(r.relid)
 				ELSE w.words END
 	  FROM kpi.metric_registry r
@@ -50,12 +52,21 @@ RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 SET jit = off
 BEGIN ATOMIC
-	WITH metric AS MATERIALIZED (
+	WITH RECURSIVE metric AS (				-- and those computed from them
 		SELECT r.relid
 		  FROM kpi.metric_registry r
 		 WHERE r.relid::oid = ANY (relations)
+		UNION
+		SELECT r.relid
+		  FROM metric m
+		  JOIN pg_catalog.pg_depend d
+			ON d.refclassid = 'pg_catalog.pg_class'::regclass
+		   AND d.refobjid = m.relid
+		   AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+		  JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
+		  JOIN kpi.metric_registry r ON r.relid = w.ev_class
 	), metric_view AS MATERIALIZED (
-		SELECT v.relid, kpi.metric_view_source(v.relid)::oid AS source,
+		SELECT v.relid, v.row_key, kpi.metric_view_source(v.relid)::oid AS source,
 			   v.relid::oid = ANY (relations) AS itself
 		  FROM kpi.metric_view_registry v
 		 WHERE v.relid::oid = ANY (relations)
@@ -77,7 +88,8 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT v.relid, c.attnum, c.metric IS NULL,
 			   CASE WHEN c.metric IS NOT NULL THEN kpi.metric_comment(c.metric, true)
-					ELSE coalesce(col_description(v.source, c.source_column), '') END
+					ELSE concat_ws(E'\n', col_description(v.source, c.source_column),
+								   CASE WHEN c.attnum = v.row_key THEN 'Row key: never NULL, and of one row alone' END) END
 		  FROM metric_view v
 		 CROSS JOIN LATERAL kpi.metric_view_columns(v.relid) c
 		 WHERE v.itself OR c.metric IN (SELECT m.relid FROM metric m)
@@ -121,6 +133,14 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kpi.adopt(regclass) IS
 	'register a view that is a metric or a metric view, and is not registered, as after a restore of its schema alone, with the metrics that it names; what its comment says becomes its description; raises what kpi.create_metric() and kpi.create_metric_view() raise for what is neither';
 
+CREATE FUNCTION kpi.row_key_problem(metric_view regclass, attnum smallint)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_row_key_problem'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.row_key_problem(regclass, smallint) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.row_key_problem(regclass, smallint) IS
+	'why a dimension of a metric view does not identify its rows, or NULL; waits for nobody';
+
 CREATE FUNCTION kpi.registration_findings()
 RETURNS TABLE (severity text, object text, problem text, remedy text)
 LANGUAGE sql STABLE PARALLEL RESTRICTED
@@ -152,6 +172,13 @@ BEGIN ATOMIC
 	SELECT 'warning', d.relid::text, 'comments of metrics are out of date: they do not say what is so now',
 		   format('SELECT kpi.refresh_comments(%L)', d.relid)
 	  FROM kpi.due_comments((SELECT array_agg(r.relid::oid) FROM registered r), false) d
+	UNION ALL
+	SELECT 'warning', v.relid::text,
+		   format('its row key "%s" does not identify a row any more: %s', a.attname, kpi.row_key_problem(v.relid, v.row_key)),
+		   format('SELECT kpi.alter_metric_view(%L, row_key => %L)', v.relid, '')
+	  FROM kpi.metric_view_registry v
+	  JOIN pg_catalog.pg_attribute a ON a.attrelid = v.relid AND a.attnum = v.row_key
+	 WHERE kpi.row_key_problem(v.relid, v.row_key) IS NOT NULL
 	UNION ALL
 	SELECT * FROM kpi.event_trigger_findings('kpi_follow_definitions', 'ddl_command_end', 'kpi.follow_definitions()'::regprocedure);
 END;
