@@ -12,12 +12,17 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 
 #include "catalog/events.h"
 
@@ -148,4 +153,53 @@ List *
 kpi_dropped_objects(void)
 {
 	return read_rows(F_PG_EVENT_TRIGGER_DROPPED_OBJECTS, read_drop);
+}
+
+/*
+ * The tables that were made of the type of a relation.
+ */
+static List *
+tables_of_type(Oid relid)
+{
+	Relation	rel = table_open(RelationRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *result = NIL;
+
+	ScanKeyInit(&key, Anum_pg_class_reloftype, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(get_rel_type_id(relid)));
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		result = lappend_oid(result, ((Form_pg_class) GETSTRUCT(tuple))->oid);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/*
+ * The relations a column of which was renamed by the command at hand, but for what
+ * inherits it: ALTER TYPE and ALTER VIEW rename columns of tables, too.
+ */
+List *
+kpi_renamed_relations(Node *parsetree)
+{
+	RenameStmt *rename = (RenameStmt *) parsetree;
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (!IsA(rename, RenameStmt) ||
+		(rename->renameType != OBJECT_COLUMN && rename->renameType != OBJECT_ATTRIBUTE))
+		return NIL;
+	foreach(lc, kpi_command_objects())
+	{
+		KpiCommandObject *object = lfirst(lc);
+
+		if (object->classid != RelationRelationId)
+			continue;
+		result = lappend_oid(result, object->objid);
+		if (get_rel_relkind(object->objid) == RELKIND_COMPOSITE_TYPE)
+			result = list_concat(result, tables_of_type(object->objid));
+	}
+	return result;
 }

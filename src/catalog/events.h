@@ -7,7 +7,7 @@
 #ifndef KPI_CATALOG_EVENTS_H
 #define KPI_CATALOG_EVENTS_H
 
-#include "nodes/pg_list.h"
+#include "nodes/parsenodes.h"
 #include "tcop/deparse_utility.h"
 
 /* An object that a command made or changed */
@@ -33,5 +33,6 @@ typedef struct KpiDroppedObject
 
 extern List *kpi_command_objects(void);
 extern List *kpi_dropped_objects(void);
+extern List *kpi_renamed_relations(Node *parsetree);
 
 #endif							/* KPI_CATALOG_EVENTS_H */

@@ -104,18 +104,23 @@ follow_alter_table(CollectedCommand *command, List *relids)
  * may give it another one.
  */
 static void
-follow_rename(RenameStmt *rename, Oid relid)
+follow_rename(RenameStmt *rename)
 {
-	Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID};
-	Datum		values[3];
+	ListCell   *lc;
 
-	values[0] = ObjectIdGetDatum(relid);
-	values[1] = CStringGetTextDatum(rename->subname);
-	values[2] = CStringGetTextDatum(rename->newname);
-	kpi_registry_execute("UPDATE kpi.track_registry SET time_column = $3"
-						 " WHERE time_column = $2"
-						 " AND relid IN (SELECT c.relid FROM kpi.relation_and_children($1) AS c (relid))",
-						 lengthof(argtypes), argtypes, values, NULL);
+	foreach(lc, kpi_renamed_relations((Node *) rename))
+	{
+		Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID};
+		Datum		values[] = {ObjectIdGetDatum(lfirst_oid(lc)),
+		CStringGetTextDatum(rename->subname), CStringGetTextDatum(rename->newname)};
+
+		if (!kpi_family_registered("track_registry", list_make1_oid(lfirst_oid(lc)), true))
+			continue;
+		kpi_registry_execute("UPDATE kpi.track_registry SET time_column = $3"
+							 " WHERE time_column = $2"
+							 " AND relid IN (SELECT c.relid FROM kpi.relation_and_children($1) AS c (relid))",
+							 lengthof(argtypes), argtypes, values, NULL);
+	}
 }
 
 /*
@@ -127,18 +132,18 @@ follow_commands(Node *parsetree)
 {
 	List	   *relids = NIL;
 	ListCell   *lc;
-	bool		renames = IsA(parsetree, RenameStmt) &&
-	((RenameStmt *) parsetree)->renameType == OBJECT_COLUMN;
 
+	if (IsA(parsetree, RenameStmt))
+	{
+		follow_rename((RenameStmt *) parsetree);
+		return;
+	}
 	foreach(lc, kpi_command_objects())
 	{
 		KpiCommandObject *object = lfirst(lc);
 
 		if (object->classid != RelationRelationId)
 			continue;
-		if (renames &&
-			kpi_family_registered("track_registry", list_make1_oid(object->objid), true))
-			follow_rename((RenameStmt *) parsetree, object->objid);
 		if (object->command->type == SCT_AlterTable)
 			relids = follow_alter_table(object->command, relids);
 		else if (has_superclass(object->objid))

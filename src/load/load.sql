@@ -161,7 +161,8 @@ COMMENT ON FUNCTION kpi.follow_tracked() IS
 	'event trigger: partitions that come to a tracked table are tracked, those that go are not, and what no trigger sees is recorded';
 
 CREATE EVENT TRIGGER kpi_follow_tracked ON ddl_command_end
-	WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE SCHEMA')
+	WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE SCHEMA',
+				 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER TYPE')	-- rename columns of tables, too
 	EXECUTE FUNCTION kpi.follow_tracked();
 ALTER EVENT TRIGGER kpi_follow_tracked ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER kpi_follow_tracked IS

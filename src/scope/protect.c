@@ -327,26 +327,18 @@ makes_relatives(Node *parsetree)
  * the key as it is called now.
  */
 static void
-follow_rename(const char *old_name)
+follow_rename(RenameStmt *rename)
 {
 	ListCell   *lc;
 
-	foreach(lc, kpi_command_objects())
+	foreach(lc, kpi_renamed_relations((Node *) rename))
 	{
-		KpiCommandObject *object = lfirst(lc);
 		Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID};
-		Datum		values[3];
-		char	   *new_name;
+		Datum		values[] = {ObjectIdGetDatum(lfirst_oid(lc)),
+		CStringGetTextDatum(rename->subname), CStringGetTextDatum(rename->newname)};
 
-		if (object->classid != RelationRelationId)
+		if (!kpi_family_registered("protection_registry", list_make1_oid(lfirst_oid(lc)), true))
 			continue;
-		new_name = get_attname(object->objid, object->objsubid, true);
-		if (new_name == NULL ||
-			!kpi_family_registered("protection_registry", list_make1_oid(object->objid), true))
-			continue;
-		values[0] = ObjectIdGetDatum(object->objid);
-		values[1] = CStringGetTextDatum(old_name);
-		values[2] = CStringGetTextDatum(new_name);
 		kpi_registry_execute("UPDATE kpi.protection_registry SET attname = $3"
 							 " WHERE attname::pg_catalog.text OPERATOR(pg_catalog.=) $2"
 							 " AND relid IN (SELECT c.relid FROM kpi.relation_and_children($1) AS c (relid))",
@@ -400,8 +392,7 @@ kpi_protect_partitions(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	if (IsA(event->parsetree, RenameStmt))
 	{
-		if (((RenameStmt *) event->parsetree)->renameType == OBJECT_COLUMN)
-			follow_rename(((RenameStmt *) event->parsetree)->subname);
+		follow_rename((RenameStmt *) event->parsetree);
 		PG_RETURN_NULL();
 	}
 	if (!makes_relatives(event->parsetree))

@@ -62,6 +62,16 @@ is($node->safe_psql('postgres', q{SELECT string_agg(polrelid::regclass::text, ' 
 is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT tgrelid::regclass::text, ' ') FROM pg_trigger WHERE tgname LIKE 'kpi_track%'}), 'heir tracked', 'L2: children are tracked');
 is($node->safe_psql('postgres', q{SELECT attname, time_column FROM kpi.protection_registry, kpi.track_registry}), 'key|day', 'renames are followed');
 is($node->safe_psql('postgres', q{SELECT source_column FROM kpi.lineage WHERE target = 'public.by_day' AND target_column = 'at' AND direct}), 'day', 'L1: in the lineage, too');
+# by the commands for other kinds of relations, and by the type of a table, too
+$node->safe_psql('postgres', q{
+	CREATE TYPE shape AS (gone int, k int, at date); ALTER TYPE shape DROP ATTRIBUTE gone; CREATE TABLE shaped OF shape; CREATE TABLE lone (k int, at date);
+	SELECT kpi.protect('shaped', 'store', 'k'), kpi.track('shaped', 'at'), kpi.protect('lone', 'store', 'k'), kpi.track('lone', 'at');
+	ALTER VIEW protected RENAME COLUMN key TO k; ALTER MATERIALIZED VIEW tracked RENAME day TO on_day; ALTER TYPE lone RENAME ATTRIBUTE at TO day; ALTER TYPE lone RENAME ATTRIBUTE k TO key;
+	ALTER TYPE shape RENAME ATTRIBUTE k TO key CASCADE; ALTER TYPE shape RENAME ATTRIBUTE at TO day CASCADE;
+});
+is($node->safe_psql('postgres', q{SELECT relid, attname FROM kpi.protection_registry UNION ALL SELECT relid, time_column FROM kpi.track_registry ORDER BY 1, 2}), "protected|k\ntracked|on_day\nshaped|day\nshaped|key\nlone|day\nlone|key", 'renames by other commands are followed');
+is($node->safe_psql('postgres', q{SELECT source_column FROM kpi.lineage WHERE target = 'public.by_day' AND target_column = 'at' AND direct}), 'on_day', 'L1: in the lineage, too');
+$node->safe_psql('postgres', 'DROP TABLE shaped, lone');
 my ($status, $out, $err) = $node->psql('postgres', 'CREATE TABLE below () INHERITS (stores)');
 like($err, qr/table public.stores of a dimension cannot be a partition/, 'S8: the table of a dimension gets no children');
 is($node->safe_psql('postgres', 'SELECT problem FROM kpi.check()'), '', 'all is in step');
