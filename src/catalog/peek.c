@@ -76,6 +76,28 @@ peek_at_query(Query *query)
 	return true;
 }
 
+/*
+ * Put SQL on one line, in place: every run of blanks becomes one, but within quotes.
+ */
+char *
+kpi_on_one_line(char *sql)
+{
+	char	   *to = sql;
+	char		quote = '\0';
+
+	for (char *from = sql; *from != '\0'; from++)
+	{
+		if (quote != '\0' ? *from == quote : (*from == '\'' || *from == '"'))
+			quote = quote != '\0' ? '\0' : *from;
+		if (quote != '\0' || !isspace((unsigned char) *from))
+			*to++ = *from;
+		else if (to > sql && to[-1] != ' ' && to[-1] != '(')
+			*to++ = ' ';
+	}
+	*to = '\0';
+	return sql;
+}
+
 /* A view whose definition is written as SQL */
 typedef struct ViewText
 {

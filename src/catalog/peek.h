@@ -13,6 +13,7 @@
 
 extern void kpi_peek(KpiErrand errand, void *arg);
 extern bool kpi_peek_at_relation(Oid relid);
+extern char *kpi_on_one_line(char *sql);
 extern char *kpi_view_sql(Oid relid, bool pretty);
 
 #endif							/* KPI_CATALOG_PEEK_H */

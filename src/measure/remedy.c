@@ -25,6 +25,7 @@
 #include "utils/typcache.h"
 
 #include "catalog/catalog.h"
+#include "catalog/peek.h"
 #include "compat.h"
 #include "errors.h"
 #include "measure/measure.h"
@@ -218,28 +219,6 @@ name_views(Node *node, void *context)
 }
 
 /*
- * Write a text on one line.  What is quoted stays as it is.
- */
-static char *
-on_one_line(char *sql)
-{
-	char	   *to = sql;
-	char		quote = '\0';
-
-	for (char *from = sql; *from != '\0'; from++)
-	{
-		if (quote != '\0' ? *from == quote : (*from == '\'' || *from == '"'))
-			quote = quote != '\0' ? '\0' : *from;
-		if (quote != '\0' || !isspace((unsigned char) *from))
-			*to++ = *from;
-		else if (to > sql && to[-1] != ' ' && to[-1] != '(')
-			*to++ = ' ';
-	}
-	*to = '\0';
-	return sql;
-}
-
-/*
  * A statement as SQL, views by their names, or NULL if it is long.
  */
 char *
@@ -248,7 +227,7 @@ kpi_write_statement(Query *query)
 	char	   *sql;
 
 	(void) name_views((Node *) query, NULL);
-	sql = on_one_line(pg_get_querydef(query, false));
+	sql = kpi_on_one_line(pg_get_querydef(query, false));
 	return strlen(sql) > MAX_STATEMENT ? NULL : sql;
 }
 

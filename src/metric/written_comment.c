@@ -79,31 +79,6 @@ typedef struct Touched
 } Touched;
 
 /*
- * Put SQL into one line: every run of blanks that is not within quotes becomes one.
- */
-static void
-into_one_line(char *sql)
-{
-	char	   *to = sql;
-	char		quote = '\0';
-
-	for (char *from = sql; *from != '\0'; from++)
-	{
-		bool		blank = quote == '\0' && (*from == ' ' || *from == '\n');
-
-		if (quote == '\0' && (*from == '\'' || *from == '"'))
-			quote = *from;
-		else if (*from == quote)
-			quote = '\0';		/* a doubled one opens it again */
-		if (!blank)
-			*to++ = *from;
-		else if (to > sql && to[-1] != ' ')
-			*to++ = ' ';
-	}
-	*to = '\0';
-}
-
-/*
  * Errand: write the query of a view in one line.
  */
 static void
@@ -113,7 +88,7 @@ write_line(void *arg)
 
 	view->sql = kpi_view_sql(view->relid, false);
 	if (view->sql != NULL)
-		into_one_line(view->sql);
+		(void) kpi_on_one_line(view->sql);
 }
 
 /*
