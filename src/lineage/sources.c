@@ -24,6 +24,7 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "rewrite/prs2lock.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
@@ -62,6 +63,28 @@ lock_relation(Oid relid)
 }
 
 /*
+ * Walker: the relations whose row types an expression makes or takes apart; names of
+ * fields are read from them.
+ */
+static bool
+collect_row_types(Node *node, List **relids)
+{
+	Oid			type = InvalidOid;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, collect_row_types, relids, 0);
+	if (IsA(node, RowExpr) || IsA(node, FieldStore) || IsA(node, Const))
+		type = exprType(node);
+	else if (IsA(node, FieldSelect))
+		type = exprType((Node *) ((FieldSelect *) node)->arg);
+	if (OidIsValid(type) && type != RECORDOID && type_is_rowtype(type))
+		*relids = lappend_oid(*relids, get_typ_typrelid(getBaseType(type)));
+	return expression_tree_walker(node, collect_row_types, relids);
+}
+
+/*
  * Lock the relations that a stored tree names, within kpi_peek(), for names are read
  * from them.  All have to be locked at once, and the lock table is everybody's.
  */
@@ -72,6 +95,7 @@ kpi_lock_what_is_read(Node *tree)
 	List	   *relids = kpi_tree_relations(tree, false);
 	ListCell   *lc;
 
+	(void) collect_row_types(tree, &relids);
 	list_sort(relids, list_oid_cmp);
 	list_deduplicate_oid(relids);
 	if (list_length(relids) > most)
