@@ -154,8 +154,8 @@ look_up_objects(void)
 											  "denominator", 1, measure_args);
 	objects->in_scope = extension_function(objects->namespace, extension,
 										   "in_scope", 2, in_scope_args);
-	objects->require_all_rows = extension_function(objects->namespace, extension,
-												   "require_all_rows", 3, all_rows_args);
+	objects->all_rows = extension_function(objects->namespace, extension,
+										   "require_all_rows", 3, all_rows_args);
 	found.exist = OidIsValid(objects->marker) && OidIsValid(objects->measure);
 	return found;
 }

@@ -23,7 +23,7 @@ typedef struct KpiObjects
 	Oid			numerator;		/* kpi.numerator(anyelement) */
 	Oid			denominator;	/* kpi.denominator(anyelement) */
 	Oid			in_scope;		/* kpi.in_scope(text, anyelement) */
-	Oid			require_all_rows;	/* kpi.require_all_rows(bigint, text, text) */
+	Oid			all_rows;		/* kpi.require_all_rows(bigint, text, text) */
 } KpiObjects;
 
 /*
