@@ -35,7 +35,7 @@ SELECT refusal('SELECT count(*) FILTER (WHERE revenue > 5) FROM sales');
 SELECT refusal('SELECT sum(revenue * id) FROM sales');
 SELECT refusal('SELECT measure(revenue + units) FROM sales');
 SELECT refusal('SELECT sum(coalesce(revenue, 1)) FROM sales');
-SELECT refusal('SELECT sum(x) FROM (SELECT revenue / 2 AS x FROM sales) t');
+SELECT refusal('SELECT sum(x) FROM (SELECT revenue + 2 AS x FROM sales) t');
 SELECT refusal('SELECT sum(CASE WHEN region = ''East'' THEN revenue WHEN region = ''West'' THEN units END) FROM sales');
 SELECT refusal('SELECT sum(CASE WHEN region = ''East'' THEN revenue ELSE units END) FROM sales');
 SELECT refusal('SELECT sum(CASE WHEN region = ''East'' THEN revenue ELSE 1 END) FROM sales');
