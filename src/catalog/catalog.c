@@ -159,8 +159,8 @@ look_up_objects(void)
 										   "in_scope", 2, in_scope_args);
 	objects->within_scopes = extension_function(objects->namespace, extension,
 												"within_scopes", 0, NULL);
-	objects->require_all_rows = extension_function(objects->namespace, extension,
-												   "require_all_rows", 3, all_rows_args);
+	objects->all_rows = extension_function(objects->namespace, extension,
+										   "require_all_rows", 3, all_rows_args);
 	found.exist = OidIsValid(objects->marker) && OidIsValid(objects->measure);
 	return found;
 }

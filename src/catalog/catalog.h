@@ -24,8 +24,7 @@ typedef struct KpiObjects
 	Oid			denominator;	/* kpi.denominator(anyelement) */
 	Oid			in_scope;		/* kpi.in_scope(text, anyelement) */
 	Oid			within_scopes;	/* kpi.within_scopes() */
-	Oid			require_all_rows;	/* kpi.require_all_rows(bigint, text,
-									 * text) */
+	Oid			all_rows;		/* kpi.require_all_rows(bigint, text, text) */
 } KpiObjects;
 
 /*

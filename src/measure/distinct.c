@@ -1,10 +1,10 @@
 /*
  * distinct.c
- *		Sources of rows without two that are equal: constants, arrays and series.
+ *		Literal rows without two that are equal.
  *
- * People join what they have typed (VALUES, arrays, SELECTs of constants under UNION
- * ALL) and days that they have had made (generate_series).  No index says that such
- * rows are distinct; here they are looked at.  A source is distinct for a join if no
+ * People join what they have typed: VALUES, arrays, SELECTs of constants under UNION
+ * ALL.  No index says that such rows are distinct; here they are looked at.  For series
+ * see series.c.  A source is distinct for a join if no
  * two of its rows can be equal to one value in the sense of the join's own operator
  * and collation: 1 and 1.0 are one number, 'a' and 'a ' one char(2), and what the join
  * computes from the column (upper(v.name) = ...) is computed from the constants, too.
@@ -24,7 +24,6 @@
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "parser/parsetree.h"
-#include "pgtime.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -184,8 +183,8 @@ one_to_one_operand(OpExpr *op)
  * The argument of which an expression is a one-to-one function, as far as we know such
  * functions; or NULL.
  */
-static Node *
-one_to_one_argument(Node *node)
+Node *
+kpi_one_to_one_argument(Node *node)
 {
 	switch (nodeTag(node))
 	{
@@ -244,7 +243,7 @@ kpi_is_plain_column(BoundColumn *bound, Node *source, Oid *opno, Oid *collation)
 	*collation = bound->collation;
 	while (node != source && !(IsA(node, Var) && equal(node, source)))
 	{
-		Node	   *inner = one_to_one_argument(node);
+		Node	   *inner = kpi_one_to_one_argument(node);
 
 		if (inner == NULL)
 			return false;
@@ -630,8 +629,8 @@ kpi_literal_rows_are_distinct(QueryLevel *level, int rti, List *bound)
 /*
  * Are the elements of an array constant and distinct?
  */
-static bool
-elements_are_distinct(Node *array, Node *source, BoundColumn *bound)
+bool
+kpi_elements_are_distinct(Node *array, Node *source, BoundColumn *bound)
 {
 	List	   *rows = NIL;
 	Oid			element = get_element_type(exprType(array));
@@ -663,103 +662,6 @@ elements_are_distinct(Node *array, Node *source, BoundColumn *bound)
 }
 
 /*
- * The step of a series of timestamps, if all of it goes in one direction: then the
- * series never comes back to a value.  NULL otherwise.
- */
-static Interval *
-one_way_step(FuncExpr *call)
-{
-	Node	   *step = eval_const_expressions(NULL, copyObject(llast(call->args)));
-	Interval   *interval;
-
-	if (!IsA(step, Const) || ((Const *) step)->constisnull)
-		return NULL;
-	interval = DatumGetIntervalP(((Const *) step)->constvalue);
-	if (interval->month == 0 && interval->day == 0 && interval->time == 0)
-		return NULL;
-	if ((interval->month >= 0 && interval->day >= 0 && interval->time >= 0) ||
-		(interval->month <= 0 && interval->day <= 0 && interval->time <= 0))
-		return interval;
-	return NULL;
-}
-
-/*
- * Did the session's time zone ever leave out a day, as some did to come to the other
- * side of the date line?  Then two dates begin at one instant.
- */
-bool
-kpi_zone_skips_day(void)
-{
-	pg_time_t	at = -400 * 366 * (pg_time_t) SECS_PER_DAY; /* before there were
-															 * zones */
-	pg_time_t	last = 200 * 366 * (pg_time_t) SECS_PER_DAY;
-	long		before;
-	long		after;
-	int			is_dst;
-
-	while (at < last &&
-		   pg_next_dst_boundary(&at, &before, &is_dst, &at, &after, &is_dst, session_timezone) == 1)
-	{
-		if (after - before >= SECS_PER_DAY)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Is each step of a series at least as long as a unit of date_trunc()?  Steps of hours
- * are no measure of days where the time zone has daylight saving.
- */
-static bool
-step_covers(Interval *step, const char *unit, bool has_zone)
-{
-	static const struct
-	{
-		const char *unit;
-		int			months;
-		int			days;		/* the most that it can have */
-	}			units[] = {
-		{"day", 1, 1}, {"week", 1, 7}, {"month", 1, 31}, {"quarter", 3, 92}, {"year", 12, 366}
-	};
-	int64		days = (int64) abs(step->day);
-
-	if (has_zone && (step->time != 0 || step->month < 0 || step->day < 0))
-		return false;
-	days += Abs(step->time) / USECS_PER_DAY;
-	for (int i = 0; i < lengthof(units); i++)
-		if (strcmp(units[i].unit, unit) == 0)
-			return abs(step->month) >= units[i].months || days >= units[i].days;
-	return false;
-}
-
-/*
- * The unit to which an expression cuts its argument, which goes into *arg; or NULL.
- */
-static const char *
-cut_unit(Node *node, Node **arg)
-{
-	FuncExpr   *func = (FuncExpr *) node;
-	Const	   *unit;
-
-	if (!IsA(node, FuncExpr))
-		return NULL;
-	*arg = kpi_strip_relabel(llast(func->args));
-	switch (func->funcid)
-	{
-		case F_DATE_TIMESTAMP:
-		case F_DATE_TIMESTAMPTZ:
-			return "day";
-		case F_DATE_TRUNC_TEXT_TIMESTAMP:
-		case F_DATE_TRUNC_TEXT_TIMESTAMPTZ:
-			unit = linitial(func->args);
-			return IsA(unit, Const) && !unit->constisnull ?
-				TextDatumGetCString(unit->constvalue) : NULL;
-		default:
-			return NULL;
-	}
-}
-
-/*
  * Is an expression one value for each of its column "source", in the sense of the
  * column's own type?
  */
@@ -772,110 +674,4 @@ kpi_tells_own_values(BoundColumn *bound, Node *source)
 
 	return kpi_is_plain_column(bound, source, &opno, &collation) &&
 		OidIsValid(cache->eq_opr) && equality_ops_are_compatible(opno, cache->eq_opr);
-}
-
-/*
- * The argument of a cast between dates and timestamps, which keeps the day; or NULL.
- */
-static Node *
-cast_of_day(Node *node)
-{
-	FuncExpr   *func = (FuncExpr *) node;
-
-	if (!IsA(node, FuncExpr))
-		return NULL;
-	switch (func->funcid)
-	{
-		case F_TIMESTAMP_TIMESTAMPTZ:
-		case F_TIMESTAMP_DATE:
-			return linitial(func->args);
-		case F_TIMESTAMPTZ_DATE:
-			return kpi_zone_skips_day() ? NULL : linitial(func->args);
-		default:
-			return NULL;
-	}
-}
-
-/*
- * The unit to which an expression cuts the values of a series, "source", if it does no
- * more than that to them but one-to-one functions of the outcome.  What is cut, goes
- * into *cut.
- */
-static const char *
-cut_of_series(Node *node, Node *source, Node **cut)
-{
-	const char *unit = NULL;
-
-	*cut = NULL;
-	for (node = kpi_strip_relabel(node); node != NULL; node = kpi_strip_relabel(node))
-	{
-		Node	   *arg;
-		const char *inner = cut_unit(node, &arg);
-
-		if (node == source || (IsA(node, Var) && equal(node, source)))
-			return unit;
-		if (inner != NULL)
-		{
-			/* all units are made of days; months are not made of weeks */
-			if (unit == NULL || strcmp(unit, "day") == 0)
-				unit = inner;
-			else if (strcmp(inner, "day") != 0 && strcmp(inner, unit) != 0)
-				return NULL;
-			if (*cut == NULL)
-				*cut = node;
-			node = arg;
-		}
-		else
-			node = unit != NULL ? cast_of_day(node) : one_to_one_argument(node);
-	}
-	return NULL;
-}
-
-/*
- * Are the values of a series of timestamps distinct in what is computed from them: the
- * series itself, or it cut to a unit that its steps cover?
- */
-static bool
-steps_are_distinct(FuncExpr *call, Node *source, BoundColumn *bound)
-{
-	Interval   *step = one_way_step(call);
-	bool		has_zone = call->funcid == F_GENERATE_SERIES_TIMESTAMPTZ_TIMESTAMPTZ_INTERVAL;
-	const char *unit;
-	Node	   *cut;
-
-	if (step == NULL)
-		return false;
-	if (kpi_tells_own_values(bound, source))
-		return true;
-	unit = cut_of_series(bound->expr, source, &cut);
-	return unit != NULL && step_covers(step, unit, has_zone) && kpi_tells_own_values(bound, cut);
-}
-
-/*
- * Does a set-returning call never give two values that are equal to one?  It, or its
- * column, is "source" in the bound expression.
- */
-bool
-kpi_call_is_distinct(FuncExpr *call, Node *source, BoundColumn *bound)
-{
-	switch (call->funcid)
-	{
-		case F_GENERATE_SERIES_INT4_INT4:
-		case F_GENERATE_SERIES_INT4_INT4_INT4:
-		case F_GENERATE_SERIES_INT8_INT8:
-		case F_GENERATE_SERIES_INT8_INT8_INT8:
-		case F_GENERATE_SERIES_NUMERIC_NUMERIC:
-		case F_GENERATE_SERIES_NUMERIC_NUMERIC_NUMERIC:
-		case F_GENERATE_SUBSCRIPTS_ANYARRAY_INT4:
-		case F_GENERATE_SUBSCRIPTS_ANYARRAY_INT4_BOOL:
-			return kpi_tells_own_values(bound, source);
-		case F_GENERATE_SERIES_TIMESTAMP_TIMESTAMP_INTERVAL:
-		case F_GENERATE_SERIES_TIMESTAMPTZ_TIMESTAMPTZ_INTERVAL:
-			return steps_are_distinct(call, source, bound);
-		case F_UNNEST_ANYARRAY:
-			return list_length(call->args) == 1 &&
-				elements_are_distinct(linitial(call->args), source, bound);
-		default:
-			return false;
-	}
 }

@@ -65,15 +65,29 @@ typedef struct BoundColumn
 extern void kpi_join_facts(Query *query, JoinFacts *facts);
 extern List *kpi_group_key_facts(Query *query);
 extern Node *kpi_strip_relabel(Node *node);
+extern bool kpi_is_given(List *equations, Node *expr, Oid opno, Oid collation);
+
+/* fanout.c */
+extern bool kpi_at_most_one_row(QueryLevel *level, List *given);
+
+/* unique.c */
+extern Var *kpi_only_column(Node *expr, int rti);
+extern bool kpi_is_column(BoundColumn *bound, Oid *opno, Oid *collation);
+extern List *kpi_bound_facts(Query *query, int rti, List *bound);
+extern bool kpi_bound_is_key(QueryLevel *level, int rti, List *bound);
 
 /* distinct.c */
 extern bool kpi_is_plain_column(BoundColumn *bound, Node *source, Oid *opno, Oid *collation);
 extern Node *kpi_put_in_place(Node *expr, Node *from, Node *to);
 extern bool kpi_tells_own_values(BoundColumn *bound, Node *source);
 extern bool kpi_collation_tells(Oid collation, Oid other);
-extern bool kpi_zone_skips_day(void);
-extern bool kpi_call_is_distinct(FuncExpr *call, Node *source, BoundColumn *bound);
+extern Node *kpi_one_to_one_argument(Node *node);
 extern bool kpi_values_are_distinct(RangeTblEntry *rte, int rti, List *bound);
 extern bool kpi_literal_rows_are_distinct(QueryLevel *level, int rti, List *bound);
+extern bool kpi_elements_are_distinct(Node *array, Node *source, BoundColumn *bound);
+
+/* series.c */
+extern bool kpi_zone_skips_day(void);
+extern bool kpi_call_is_distinct(FuncExpr *call, Node *source, BoundColumn *bound);
 
 #endif							/* KPI_MEASURE_FANOUT_H */

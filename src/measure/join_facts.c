@@ -303,3 +303,25 @@ kpi_group_key_facts(Query *query)
 	}
 	return facts;
 }
+
+/*
+ * Is an expression one of which the facts say that it has one value, as an operator and
+ * a collation compare?
+ */
+bool
+kpi_is_given(List *equations, Node *expr, Oid opno, Oid collation)
+{
+	ListCell   *lc;
+
+	foreach(lc, equations)
+	{
+		Equation   *equation = lfirst(lc);
+
+		if (equation->right == NULL &&
+			equal(kpi_strip_relabel(equation->left), kpi_strip_relabel(expr)) &&
+			equality_ops_are_compatible(equation->opno, opno) &&
+			kpi_collation_tells(equation->collation, collation))
+			return true;
+	}
+	return false;
+}

@@ -66,7 +66,7 @@ kpi_limit_effect(Rewrite *rewrite, Node *node, bool zero_is_none)
 	root->planner_cxt = CurrentMemoryContext;
 	con = (Const *) eval_const_expressions(root, copyObject(node));
 	if (!IsA(con, Const))
-		return OidIsValid(kpi_require_objects()->require_all_rows) &&
+		return OidIsValid(kpi_require_objects()->all_rows) &&
 			has_parameter_walker((Node *) con, NULL) &&
 			!depends_on_more_walker((Node *) con, NULL) &&
 			!contain_volatile_functions((Node *) con) ? LIMIT_UNKNOWN : LIMIT_CUTS;
@@ -95,7 +95,7 @@ kpi_limits_effect(Rewrite *rewrite, Query *query)
 static Node *
 require_all_rows(Rewrite *rewrite, Node *node, const char *measure, const char *clause)
 {
-	Oid			funcid = kpi_require_objects()->require_all_rows;
+	Oid			funcid = kpi_require_objects()->all_rows;
 	FuncExpr   *func = (FuncExpr *) node;
 	Node	   *args[2];
 

@@ -69,6 +69,36 @@ async def main():
         """SELECT ROW(region, channel, order_date, created_at, "城市", CASE WHEN status = 'paid' THEN amount - refund END,
                       NULL::float8, (status = 'paid')::int, NULL::numeric)::sales FROM orders WHERE region = 'South'""")
 
+    # What Prisma 6 sends for aggregate(), count() and groupBy(): it binds OFFSET 0. Seven times, so that the server comes to
+    # weigh a plan for any value.
+    columns = '"public"."sales"."net_revenue", "public"."sales"."order_count", "public"."sales"."region"'
+    inner = f'SELECT {columns} FROM "public"."sales" WHERE "public"."sales"."channel" = $1 OFFSET $2'
+    prisma = f"""SELECT SUM("net_revenue") AS "_sum$net_revenue", AVG("net_revenue") AS "_avg$net_revenue",
+                        COUNT("order_count") AS "_count$order_count", COUNT(*) AS "_count$_all" FROM ({inner}) AS "sub\""""
+    by_hand = f"SELECT {NET}, {NET}, {PAID}, count(*) FROM orders WHERE channel = $1 AND $2::bigint = 0"
+    await compare(db, "Prisma's aggregate()", prisma, by_hand, "web", 0, times=7)
+    for offset in (1, 10 ** 9):
+        for _ in range(7):
+            try:
+                error = await db.fetch(prisma, "web", offset)
+            except asyncpg.PostgresError as caught:
+                error = caught.sqlstate
+            if error != "KP002":
+                break
+        tap.same(f"Prisma's aggregate() that skips {offset}", error, "KP002")
+    await compare(db, "Prisma's aggregate() after one that skips", prisma, by_hand, "web", 0)
+    await compare(
+        db, "Prisma's count()",
+        'SELECT COUNT(*) AS "_count$_all" FROM (SELECT "public"."sales"."region" FROM "public"."sales" WHERE 1=1 OFFSET $1) AS "sub"',
+        "SELECT count(*) FROM orders WHERE $1::bigint = 0", 0, times=7)
+    await compare(
+        db, "Prisma's groupBy() with having, take and skip",
+        """SELECT SUM("public"."sales"."net_revenue") AS "_sum$net_revenue", COUNT(*) AS "_count$_all", "public"."sales"."region" FROM "public"."sales"
+           WHERE 1=1 GROUP BY "public"."sales"."region" HAVING SUM("public"."sales"."net_revenue") > $1
+           ORDER BY SUM("public"."sales"."net_revenue") DESC LIMIT $2 OFFSET $3""",
+        f"SELECT {NET}, count(*), region FROM orders GROUP BY region HAVING {NET} > $1 ORDER BY 1 DESC LIMIT $2 OFFSET $3",
+        decimal.Decimal(1000), 2, 1, times=7)
+
     # A portal fetched in parts, with another statement in between and closed before its end.
     want = await fetch(db, f"SELECT order_date, {NET} FROM orders GROUP BY order_date ORDER BY order_date")
     async with db.transaction():

@@ -31,19 +31,11 @@ SELECT refusal('SELECT array_agg(revenue) FROM sales');
 SELECT refusal('SELECT string_agg(city, '','' ORDER BY revenue) FROM sales');
 SELECT refusal('SELECT json_agg(json_build_object(''x'', aov)) FROM sales');
 SELECT refusal('SELECT count(*) FILTER (WHERE revenue > 5) FROM sales');
--- M7: an aggregate of somebody's own that has such a name, and is not one
-CREATE SCHEMA own;
-CREATE AGGREGATE own.sum(numeric) (SFUNC = numeric_add, STYPE = numeric);
-CREATE AGGREGATE own.avg(bigint) (SFUNC = int8larger, STYPE = bigint);
-SELECT refusal('SELECT own.sum(revenue) FROM sales');
-SELECT refusal('SELECT region, own.avg(units) FROM sales GROUP BY region');
-SELECT same('SELECT own.sum(x) FROM (SELECT measure(revenue) AS x FROM sales GROUP BY city) t', 'SELECT sum(x) FROM (SELECT {revenue} AS x FROM orders GROUP BY city) t');
-DROP SCHEMA own CASCADE;
 -- M7: arithmetic inside the aggregate; it belongs outside
 SELECT refusal('SELECT sum(revenue * id) FROM sales');
 SELECT refusal('SELECT measure(revenue + units) FROM sales');
 SELECT refusal('SELECT sum(coalesce(revenue, 1)) FROM sales');
-SELECT same('SELECT sum(x) FROM (SELECT revenue / 2 AS x FROM sales) t', 'SELECT {revenue} / 2 FROM orders');
+SELECT refusal('SELECT sum(x) FROM (SELECT revenue + 2 AS x FROM sales) t');
 SELECT refusal('SELECT sum(CASE WHEN region = ''East'' THEN revenue WHEN region = ''West'' THEN units END) FROM sales');
 SELECT refusal('SELECT sum(CASE WHEN region = ''East'' THEN revenue ELSE units END) FROM sales');
 SELECT refusal('SELECT sum(CASE WHEN region = ''East'' THEN revenue ELSE 1 END) FROM sales');
