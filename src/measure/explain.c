@@ -371,7 +371,7 @@ Datum
 kpi_explain_measure(PG_FUNCTION_ARGS)
 {
 	Query	   *query = parse_statement(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	QueryText text = {query, NULL};
+	QueryText	result = {NULL, NULL};
 	List	   *measured = NIL;
 	Rewrite		rewrite = {0};
 
@@ -383,11 +383,14 @@ kpi_explain_measure(PG_FUNCTION_ARGS)
 	/* as the executor would, which comes after the planner */
 	(void) check_permissions_walker((Node *) query, NULL);
 
+	/* what follows changes the tree in place: no part may stand in two places */
+	query = copyObject(query);
 	(void) collapse_walker((Node *) query, measured);
 	kpi_restore_rows(query);
 	(void) simplify_walker((Node *) query, NULL);
 	kpi_spell_out(query);
 
-	kpi_in_plain_text("", write_query, &text);
-	PG_RETURN_TEXT_P(cstring_to_text(kpi_unmark_names(text.sql)));
+	result.query = query;
+	kpi_in_plain_text("", write_query, &result);
+	PG_RETURN_TEXT_P(cstring_to_text(kpi_unmark_names(result.sql)));
 }

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # Statements that were compared when this was written: fewer are a fault of this test.
-my %least = (same => 660, refused => 340);
+my %least = (same => 640, refused => 330);
 
 local $ENV{PGUSER} = 'postgres';
 my $node = PostgreSQL::Test::Cluster->new('explain');

@@ -104,6 +104,7 @@ sub serve
 				my $sql = $body =~ s/\0\z//r;
 				$self->look($self->queries($sql)) if $self->{status} =~ /[IT]/;
 				$made = query_of_made($sql);
+				$self->{renamed} = 1 if $sql =~ /RENAME|rename/;
 			}
 			$self->{status} = '';
 			give($self->{server}, pack('a N a*', $type, 4 + length $body, $body));
@@ -267,24 +268,33 @@ sub look
 	my $alone = $self->{status} eq 'I';
 
 	$self->ask($alone ? 'BEGIN' : 'SAVEPOINT kpi_explained');
-	my @names = map { s/"//gr } @{ $self->ask(readers())->{rows} };
-	$self->{formulas} = [ map { [ /\A"(.*?)", "(.*)"\z/s ] } @{ $self->ask('SELECT name, formula FROM mart.formulas ORDER BY position DESC')->{rows} } ];
+	$self->learn_names;
 	$self->ask('ROLLBACK TO kpi_explained') unless $alone;
 	$self->ask('ROLLBACK'), $self->ask('BEGIN') if $alone;
 	$self->ask('SAVEPOINT kpi_query');
-	my $names = join '|', map { quotemeta } @names;
 	my %seen;
 	for my $text (@queries)
 	{
 		my $filled = $text;
 		while (my @next = grep { index($filled, "{$_->[0]}") >= 0 } @{ $self->{formulas} }) { $filled =~ s/\{\Q$next[0][0]\E\}/$next[0][1]/g; }
-		next if !@names || (masked($filled))[0] !~ /(?<![\w\x80-\xff])(?:$names)(?![\w\x80-\xff])/i || $seen{$filled}++;
+		next if $self->{names} eq '' || (masked($filled))[0] !~ /(?<![\w\x80-\xff])(?:$self->{names})(?![\w\x80-\xff])/i || $seen{$filled}++;
 		my ($verdict, $detail) = $self->judge($filled);
 		open my $report, '>>', $self->{report} or die "cannot write $self->{report}: $!";
 		syswrite($report, join("\t", map { s/\\/\\\\/gr =~ s/\n/\\n/gr =~ s/\t/\\t/gr } $verdict, $filled, $detail // '') . "\n");
 	}
 	$self->ask($alone ? 'ROLLBACK' : 'ROLLBACK TO kpi_explained');
 	$self->ask('RELEASE kpi_explained') unless $alone;
+}
+
+# Learn what may hold a measure, and what stands for measures in the tests, unless nothing was made since.
+sub learn_names
+{
+	my ($self) = @_;
+	my $made = $self->ask('SELECT (SELECT max(oid) FROM pg_catalog.pg_class), (SELECT max(oid) FROM pg_catalog.pg_proc)')->{rows}[0] // '';
+	return if $made eq ($self->{made} // '') && !$self->{renamed};
+	@{$self}{qw(made renamed)} = ($made, 0);
+	$self->{names} = join '|', map { quotemeta s/"//gr } @{ $self->ask(readers())->{rows} };
+	$self->{formulas} = [ map { [ /\A"(.*?)", "(.*)"\z/s ] } @{ $self->ask('SELECT name, formula FROM mart.formulas ORDER BY position DESC')->{rows} } ];
 }
 
 # The names of views, and of functions in FROM, that may hold a measure.
