@@ -78,7 +78,7 @@ meet_below(Family *family)
 		CHECK_FOR_INTERRUPTS();
 		if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)) || !has_subclass(relid))
 			continue;
-		foreach(lc, find_inheritance_children(relid, NoLock))
+		foreach(lc, find_inheritance_children_extended(relid, false, NoLock, NULL, NULL))
 			meet(family, lfirst_oid(lc));
 	}
 }
