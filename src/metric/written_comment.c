@@ -388,6 +388,22 @@ touched_relations(void)
 }
 
 /*
+ * Is there a metric or metric view among some relations?
+ */
+static bool
+any_registered(List *relids)
+{
+	Oid			argtypes[] = {OIDARRAYOID};
+	Datum		values[] = {kpi_oid_array(relids)};
+
+	return kpi_registry_has("SELECT FROM kpi.metric_registry"
+							" WHERE relid::pg_catalog.oid OPERATOR(pg_catalog.=) ANY ($1)"
+							" UNION ALL SELECT FROM kpi.metric_view_registry"
+							" WHERE relid::pg_catalog.oid OPERATOR(pg_catalog.=) ANY ($1) LIMIT 1",
+							1, argtypes, values);
+}
+
+/*
  * Errand: let comments follow what the command changed.
  */
 static void
@@ -395,7 +411,7 @@ follow_body(void *arg)
 {
 	List	   *relids = touched_relations();
 
-	if (relids != NIL)
+	if (relids != NIL && any_registered(relids))
 		(void) write_comments(relids, false);
 }
 
@@ -452,8 +468,6 @@ kpi_refresh_comments(PG_FUNCTION_ARGS)
 {
 	bool		replaced = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	Oid			relid;
-	Oid			argtypes[] = {REGCLASSOID};
-	Datum		values[1];
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_INT32(write_comments(own_relations(), replaced));
@@ -463,10 +477,7 @@ kpi_refresh_comments(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
-	values[0] = ObjectIdGetDatum(relid);
-	if (!kpi_registry_has("SELECT FROM kpi.metric_registry WHERE relid OPERATOR(pg_catalog.=) $1"
-						  " UNION ALL SELECT FROM kpi.metric_view_registry WHERE relid OPERATOR(pg_catalog.=) $1",
-						  1, argtypes, values))
+	if (!any_registered(list_make1_oid(relid)))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("%s is neither a metric nor a metric view", kpi_relation_name(relid)),
