@@ -14,7 +14,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
-#include "parser/parsetree.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -95,6 +95,41 @@ kpi_put_missing_read(ReturnSetInfo *rsinfo, Oid role, Oid relid, Bitmapset *colu
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
+/* Where what is missing goes, and who reads */
+typedef struct ReadSearch
+{
+	ReturnSetInfo *rsinfo;
+	Oid			reader;
+	Query	   *query;
+} ReadSearch;
+
+/*
+ * Walker: look at what a query, and those in it, read.
+ */
+static bool
+look_at_reads(Node *node, ReadSearch *search)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		if (rte->rtekind == RTE_RELATION && rte->inFromCl)
+			kpi_put_missing_read(search->rsinfo, search->reader, rte->relid,
+								 kpi_compat_selected_columns(search->query, rte));
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		ReadSearch	below = *search;
+
+		below.query = (Query *) node;
+		return query_tree_walker(below.query, look_at_reads, &below, QTW_EXAMINE_RTES_BEFORE);
+	}
+	return expression_tree_walker(node, look_at_reads, search);
+}
+
 /*
  * kpi.missing_reads(view): the columns that the view's query names and its owner may
  * not read; no rows for a security invoker.  Nothing is locked.
@@ -102,21 +137,12 @@ kpi_put_missing_read(ReturnSetInfo *rsinfo, Oid role, Oid relid, Bitmapset *colu
 Datum
 kpi_missing_reads(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Oid			view = PG_GETARG_OID(0);
-	Oid			reader = kpi_view_reader(view);
+	ReadSearch	search = {(ReturnSetInfo *) fcinfo->resultinfo, kpi_view_reader(view)};
 	bool		too_deep;
-	Query	   *query = kpi_stored_query(view, &too_deep);
-	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(lc, query == NULL ? NIL : query->rtable)
-	{
-		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-
-		if (rte->rtekind == RTE_RELATION && rte->inFromCl)
-			kpi_put_missing_read(rsinfo, reader, rte->relid,
-								 kpi_compat_selected_columns(query, rte));
-	}
+	if (OidIsValid(search.reader))
+		(void) look_at_reads((Node *) kpi_stored_query(view, &too_deep), &search);
 	return (Datum) 0;
 }

@@ -185,7 +185,7 @@ source_fault(Query *query, const char *name)
  * A derived definition reads metrics, side by side.
  */
 static DefinitionFault *
-components_fault(Query *query, const char *name, Node *node)
+components_fault(Query *query, const char *name, Node *node, bool registered)
 {
 	DefinitionFault *fault = NULL;
 	RangeTblEntry *rte;
@@ -196,7 +196,7 @@ components_fault(Query *query, const char *name, Node *node)
 		foreach(lc, ((FromExpr *) node)->fromlist)
 		{
 			if (fault == NULL)
-				fault = components_fault(query, name, lfirst(lc));
+				fault = components_fault(query, name, lfirst(lc), registered);
 		}
 		return fault;
 	}
@@ -207,11 +207,11 @@ components_fault(Query *query, const char *name, Node *node)
 		if (join->jointype != JOIN_INNER || join->quals != NULL)
 			return refuse(name, "a join with a condition",
 						  "Each metric is one row; list them in FROM with commas.");
-		fault = components_fault(query, name, join->larg);
-		return fault != NULL ? fault : components_fault(query, name, join->rarg);
+		fault = components_fault(query, name, join->larg, registered);
+		return fault != NULL ? fault : components_fault(query, name, join->rarg, registered);
 	}
 	rte = rt_fetch(((RangeTblRef *) node)->rtindex, query->rtable);
-	if (rte->rtekind == RTE_RELATION && kpi_metric_is_registered(rte->relid))
+	if (rte->rtekind == RTE_RELATION && (!registered || kpi_metric_is_registered(rte->relid)))
 		return NULL;
 	return make_fault(psprintf("definition of metric %s has no aggregate", name),
 					  psprintf("Without an aggregate every relation in FROM must be a metric, and \"%s\" is not.",
@@ -310,7 +310,7 @@ kpi_definition_fault(Query *query, const char *name, bool registered)
 	if (query->jointree->fromlist == NIL)
 		return refuse(name, "no source",
 					  "A metric aggregates a relation or computes from metrics in FROM.");
-	return registered ? components_fault(query, name, (Node *) query->jointree) : NULL;
+	return components_fault(query, name, (Node *) query->jointree, registered);
 }
 
 /*

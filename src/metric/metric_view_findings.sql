@@ -44,18 +44,27 @@ CREATE FUNCTION kpi.metric_findings()
 RETURNS TABLE (severity text, object text, problem text, remedy text)
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
-	WITH registered AS MATERIALIZED (
-		SELECT r.relid, true AS is_metric, r.min_group_rows, c.oid, pg_get_userbyid(c.relowner) AS owner
+	WITH RECURSIVE registered AS MATERIALIZED (
+		SELECT r.relid, true AS is_metric, r.min_group_rows, c.oid
 		  FROM kpi.metric_registry r
 		  LEFT JOIN pg_catalog.pg_class c ON c.oid = r.relid
 		UNION ALL
-		SELECT v.relid, false, NULL, c.oid, pg_get_userbyid(c.relowner)
+		SELECT v.relid, false, NULL, c.oid
 		  FROM kpi.metric_view_registry v
 		  LEFT JOIN pg_catalog.pg_class c ON c.oid = v.relid
 	), metric AS MATERIALIZED (
 		SELECT r.relid, r.min_group_rows, kpi.metric_problem(r.relid) AS problem, kpi.metric_limit(r.relid) AS own_limit
 		  FROM registered r
 		 WHERE r.is_metric AND r.oid IS NOT NULL
+	), read (relid) AS (				-- they, and the views that they read
+		SELECT r.oid FROM registered r WHERE r.oid IS NOT NULL
+		UNION
+		SELECT d.refobjid
+		  FROM read
+		  JOIN pg_catalog.pg_rewrite w ON w.ev_class = read.relid AND w.ev_type = '1'
+		  JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
+		  JOIN pg_catalog.pg_class c
+			ON d.refclassid = 'pg_catalog.pg_class'::regclass AND c.oid = d.refobjid AND c.relkind = 'v'
 	)
 	SELECT 'error', m.relid::text,
 		   format('it is registered as a metric, but its view was replaced by something else: %s; define it again with kpi.alter_metric(): its definition was in the view alone', m.problem), NULL
@@ -66,22 +75,34 @@ BEGIN ATOMIC
 		   format('SELECT kpi.alter_metric(%L, min_group_rows => %s)', m.relid, m.min_group_rows)
 	  FROM metric m
 	 WHERE m.problem IS NULL AND m.min_group_rows > 0 AND m.own_limit <> m.min_group_rows
+	   AND NOT EXISTS (SELECT FROM kpi.publishing_views(m.relid) v	-- which tell
+						WHERE kpi.metric_view_source(v) <> kpi.metric_source(m.relid))
 	UNION ALL
 	SELECT 'error', r.relid::text,
-		   format('it is registered as a metric view, but its view was replaced by something else: %s; drop it with its registration and create it again with kpi.create_metric_view(), or put the view right: what it was, was in the view alone', p), NULL
+		   format('it is registered as a metric view, but %s; put right what was replaced, or drop it and create it again with kpi.create_metric_view(): what it was, was in the views alone', p), NULL
 	  FROM registered r
 	 CROSS JOIN LATERAL kpi.metric_view_problems(r.relid) p
 	 WHERE NOT r.is_metric AND r.oid IS NOT NULL
 	UNION ALL
-	SELECT 'error', r.relid::text,
-		   format('role "%s", which owns it, may not read %s (%s): it fails for its readers', r.owner, m.relation, m.columns),
-		   format('GRANT SELECT (%s) ON %s TO %I', m.columns, m.relation, r.owner)
-	  FROM registered r
-	 CROSS JOIN LATERAL (SELECT n.relation, n.columns FROM kpi.missing_reads(r.relid) n
+	SELECT 'error', c.oid::regclass::text,
+		   format('role "%s", which owns it, may not read %s (%s): it fails for its readers',
+				  pg_get_userbyid(c.relowner), m.relation, m.columns),
+		   format('GRANT SELECT (%s) ON %s TO %I', m.columns, m.relation, pg_get_userbyid(c.relowner))
+	  FROM read
+	  JOIN pg_catalog.pg_class c ON c.oid = read.relid
+	 CROSS JOIN LATERAL (SELECT n.relation, n.columns FROM kpi.missing_reads(c.oid) n
 						 UNION
-						 SELECT n.relation, n.columns FROM kpi.metric_view_missing_reads(r.relid) n WHERE NOT r.is_metric) m
+						 SELECT n.relation, n.columns FROM kpi.metric_view_missing_reads(c.oid) n) m
 	UNION ALL
-	SELECT 'error', r.relid::text, format('it shows rows outside its readers'' scopes: %s; let a role without SUPERUSER and BYPASSRLS own it and the views that it reads', b.path), NULL
+	SELECT 'error', r.relid::text,
+		   format('column "%s" was a measure, and is none now; put the view right, or drop it and create it again with kpi.create_metric_view(): what the column published was in the view alone', a.attname), NULL
+	  FROM registered r
+	 CROSS JOIN LATERAL kpi.metric_view_columns(r.relid) v
+	  JOIN pg_catalog.pg_attribute a ON a.attrelid = r.relid AND a.attnum = v.attnum
+	 WHERE NOT r.is_metric AND v.metric IS NULL
+	   AND col_description(r.relid, v.attnum) ~ '(^|\n)Definition: '	-- as written for measures
+	UNION ALL
+	SELECT 'error', r.relid::text, format('%s; let other roles own these, or read the tables themselves', b.path), NULL
 	  FROM registered r
 	 CROSS JOIN LATERAL (SELECT kpi.scope_bypass(r.oid) AS path OFFSET 0) b
 	 WHERE b.path IS NOT NULL
