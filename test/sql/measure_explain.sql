@@ -53,7 +53,7 @@ SELECT explained(q) AS answer, q AS query FROM (VALUES
   ('SELECT json_agg(x ORDER BY p), measure(x.f) FROM (SELECT pu AS p, fares AS f FROM trips) x'), ('WITH c AS (SELECT pu AS p, fares AS f FROM trips) SELECT row_to_json(c), (SELECT measure(f) FROM c d WHERE d.p = c.p) FROM c'),
   ('SELECT row_to_json(s), row_to_json(x) FROM regions r LEFT JOIN sales s ON s.region = r.region AND s.id < 14 LEFT JOIN (SELECT city, revenue AS v FROM sales WHERE id = 3) x ON x.city = s.city'),
   ('SELECT x.*, row_to_json(x), row_to_json(y) FROM (SELECT region, measure(revenue), measure(aov) FROM sales GROUP BY 1) x LEFT JOIN (SELECT region AS r, 1 AS "a""b", 2 AS "a""b" FROM regions) y ON r = region'), ('SELECT s.d, measure(s.k) FROM sales s(a, b, c, d, e, f, g, h, i, j, k) GROUP BY 1'), ('SELECT x.m, row_to_json(x) FROM (sales s JOIN regions r USING (region)) AS j, LATERAL (SELECT j AS m) x WHERE j.id < 5'),
-  ('SELECT x.a, s.revenue FROM sales s FULL JOIN regions r USING (region), XMLTABLE(''/r'' PASSING xmlparse(document ''<r>'' || region || ''</r>'') COLUMNS a text PATH ''.'') x WHERE s.id < 9')
+  ('SELECT x.a, s.revenue FROM sales s FULL JOIN regions r USING (region), unnest(ARRAY[region, manager]) x(a) WHERE s.id < 9')
 ) v(q);
 
 -- a column that is brought up and has the name of another; names that are keywords or temporary
