@@ -25,6 +25,33 @@ AS 'MODULE_PATHNAME', 'kpi_view_definition'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION kpi.view_definition(regclass) IS
 	'the query of a view as pg_get_viewdef() writes it; waits for nobody and keeps no lock: NULL while somebody changes what the view reads, and for other relations';
+
+-- The rest is for kpi.check(): each component has a function of its findings.
+
+CREATE FUNCTION kpi.missing_reads(view regclass, OUT relation regclass, OUT columns text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kpi_missing_reads'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.missing_reads(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.missing_reads(regclass) IS
+	'the columns that a view''s query names and its owner may not read, as GRANT takes them; no rows for a security invoker';
+
+CREATE FUNCTION kpi.event_trigger_findings(name text, event text, function regprocedure)
+RETURNS TABLE (severity text, object text, problem text, remedy text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT 'error', coalesce(e.evtname, name),
+		   CASE WHEN e.evtname IS NULL
+				THEN 'the event trigger is missing; what it was is in the extension''s script alone: create it from there'
+				ELSE 'the event trigger is not always enabled' END,
+		   format('ALTER EVENT TRIGGER %I ENABLE ALWAYS', e.evtname)
+	  FROM (VALUES (1)) one
+	  LEFT JOIN pg_catalog.pg_event_trigger e ON e.evtfoid = function AND e.evtevent = event
+	 WHERE e.evtenabled IS DISTINCT FROM 'A';
+END;
+REVOKE ALL ON FUNCTION kpi.event_trigger_findings(text, text, regprocedure) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.event_trigger_findings(text, text, regprocedure) IS
+	'what kpi.check() tells of an event trigger: a function at an event';
 -- scope: which rows of protected tables a role sees
 
 -- A dimension with a table is a view beside that table: its first column is the
@@ -254,12 +281,28 @@ REVOKE ALL ON FUNCTION kpi.relation_and_parents(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.relation_and_parents(regclass) IS
 	'a table, and what it is a partition of or inherits from, at any depth';
 
-CREATE FUNCTION kpi.policy_column(relation oid, dimension text, writes boolean)
+CREATE FUNCTION kpi.policy_column(relation oid, dimension text, writes boolean, type oid)
 RETURNS smallint
 AS 'MODULE_PATHNAME', 'kpi_policy_column'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kpi.policy_column(oid, text, boolean) IS
-	'the number of the column that the policy of a dimension''s scope asks about; NULL where there is none as kpi.protect() makes it; waits for nobody';
+COMMENT ON FUNCTION kpi.policy_column(oid, text, boolean, oid) IS
+	'the number of the column that the policy of a dimension''s scope asks about; NULL where there is none as kpi.protect() makes it, for a key of a type unless that is 0; waits for nobody';
+
+CREATE FUNCTION kpi.policy_statement(relation oid, dimension text, type oid, key name, writes boolean)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_policy_statement'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+REVOKE ALL ON FUNCTION kpi.policy_statement(oid, text, oid, name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.policy_statement(oid, text, oid, name, boolean) IS
+	'the statement that makes the policy of a dimension''s scope; NULL where the column is not there or does not hold a key of that type';
+
+CREATE FUNCTION kpi.opening_statement(relation oid)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_opening_statement'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+REVOKE ALL ON FUNCTION kpi.opening_statement(oid) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.opening_statement(oid) IS
+	'where no policy of a table lets rows through, or kpi_open was changed: the statements that put it right; else NULL';
 
 CREATE FUNCTION kpi.guarded_relations(relations oid[])
 RETURNS TABLE (relation oid, dimension text, key name, writes boolean)
@@ -313,7 +356,9 @@ BEGIN ATOMIC
 	 WHERE NOT (c.relrowsecurity AND c.relforcerowsecurity)
 		OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
 						WHERE a.attrelid = g.relation AND a.attname = g.key
-						  AND a.attnum = kpi.policy_column(g.relation, g.dimension, g.writes))
+						  AND a.attnum = kpi.policy_column(g.relation, g.dimension, g.writes,
+														   coalesce((SELECT d.type::oid FROM kpi.dimension_registry d
+																	  WHERE d.name = g.dimension), 0)))
 	UNION ALL
 	SELECT g.relation, g.dimension, g.key, g.writes, i.inhparent
 	  FROM concerned g
@@ -373,13 +418,14 @@ REVOKE ALL ON FUNCTION kpi.dimension_problem(text) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.dimension_problem(text) IS
 	'why a dimension cannot be used; NULL if it can; waits for nobody and runs nobody''s code';
 
-CREATE FUNCTION kpi.unmatched_members(dimension text, level smallint, members text[])
-RETURNS text[]
-AS 'MODULE_PATHNAME', 'kpi_unmatched_members'
-LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
-REVOKE ALL ON FUNCTION kpi.unmatched_members(text, smallint, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION kpi.unmatched_members(text, smallint, text[]) IS
-	'those members of a scope that no row of the dimension''s table has; NULL for none, and where the table is locked';
+CREATE FUNCTION kpi.scope_problem(
+	dimension text, level smallint, INOUT members text[], OUT problem text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kpi_scope_problem'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.scope_problem(text, smallint, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.scope_problem(text, smallint, text[]) IS
+	'those members of a scope that no row of the dimension''s table has, or why it cannot be read; no row where all is well, and where the table is locked';
 
 CREATE VIEW kpi.scope_dimensions WITH (security_barrier) AS
 SELECT d.name,
@@ -456,7 +502,7 @@ SELECT p.relid AS relation,
   JOIN pg_catalog.pg_class c ON c.oid = p.relid
   LEFT JOIN kpi.dimension_registry d ON d.name = p.dimension
   LEFT JOIN pg_catalog.pg_attribute a
-	ON a.attrelid = c.oid AND a.attnum = kpi.policy_column(c.oid, p.dimension, p.writes)
+	ON a.attrelid = c.oid AND a.attnum = kpi.policy_column(c.oid, p.dimension, p.writes, coalesce(d.type::oid, 0))
  WHERE has_any_column_privilege(p.relid, 'SELECT') OR pg_has_role(c.relowner, 'USAGE');
 COMMENT ON VIEW kpi.protections IS 'tables that obey scopes, of those that the current user may read or owns';
 COMMENT ON COLUMN kpi.protections.relation IS 'the table';
@@ -467,6 +513,320 @@ COMMENT ON COLUMN kpi.protections.writes IS 'do writes obey, too?';
 
 REVOKE ALL ON kpi.scope_dimensions, kpi.scopes, kpi.protections FROM PUBLIC;
 GRANT SELECT ON kpi.scope_dimensions, kpi.scopes, kpi.protections TO PUBLIC;
+-- scope_findings: what kpi.check() tells of dimensions, scopes and protected tables
+
+-- That a view shows rows outside its readers' scopes may be meant.
+CREATE TABLE kpi.accepted_bypass (
+	relid		regclass PRIMARY KEY,
+	reason		text NOT NULL,
+	accepted_by	text NOT NULL DEFAULT session_user,
+	accepted_at	timestamptz NOT NULL DEFAULT now()
+);
+REVOKE ALL ON kpi.accepted_bypass FROM PUBLIC;
+COMMENT ON TABLE kpi.accepted_bypass IS
+	'views that may show rows of protected tables outside their readers'' scopes; write by kpi.accept_bypass()';
+COMMENT ON COLUMN kpi.accepted_bypass.relid IS 'the view or materialized view';
+COMMENT ON COLUMN kpi.accepted_bypass.reason IS 'why that is meant';
+COMMENT ON COLUMN kpi.accepted_bypass.accepted_by IS 'who said so';
+COMMENT ON COLUMN kpi.accepted_bypass.accepted_at IS 'when that was';
+SELECT pg_catalog.pg_extension_config_dump('kpi.accepted_bypass',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid) ORDER BY ctid');
+
+CREATE FUNCTION kpi.accept_bypass(view regclass, reason text)
+RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+	DELETE FROM kpi.accepted_bypass a WHERE a.relid = view;
+	INSERT INTO kpi.accepted_bypass (relid, reason)
+	SELECT view, accept_bypass.reason WHERE accept_bypass.reason <> '';
+END;
+REVOKE ALL ON FUNCTION kpi.accept_bypass(regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.accept_bypass(regclass, text) IS
+	'it is meant, for a reason, that a view shows rows of protected tables outside its readers'' scopes: kpi.check() no longer tells of it; without a reason it does again; for superusers';
+
+CREATE FUNCTION kpi.key_owner_reads(dimension text)
+RETURNS TABLE (relation regclass, columns text, owner name)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT m.relation, m.columns, pg_get_userbyid(v.relowner)
+	  FROM kpi.dimension_registry d
+	  JOIN pg_catalog.pg_class v ON v.oid = d.relid
+	 CROSS JOIN LATERAL kpi.missing_reads(d.relid) m
+	 WHERE d.name = dimension;
+END;
+REVOKE ALL ON FUNCTION kpi.key_owner_reads(text) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.key_owner_reads(text) IS
+	'what the owner of a dimension''s view may not read of its table';
+
+CREATE FUNCTION kpi.dimension_findings()
+RETURNS TABLE (severity text, object text, problem text, remedy text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH dimension AS MATERIALIZED (
+		SELECT d.*, kpi.dimension_problem(d.name) AS problem,
+			   EXISTS (SELECT FROM kpi.key_owner_reads(d.name)) AS unreadable
+		  FROM kpi.dimension_registry d
+	), sources AS (						-- their tables, where they can be used
+		SELECT d.name, t.relation
+		  FROM dimension d
+		  JOIN kpi.dimension_table t ON t.dimension = d.name
+		 WHERE d.problem IS NULL
+	)
+	SELECT 'error', d.name,
+		   format('role "%s", which owns its view, may not read %s (%s): queries of tables that it protects fail',
+				  m.owner, m.relation, m.columns),
+		   format('GRANT SELECT (%s) ON %s TO %I', m.columns, m.relation, m.owner)
+	  FROM dimension d
+	 CROSS JOIN LATERAL kpi.key_owner_reads(d.name) m
+	UNION ALL
+	SELECT 'error', d.name,
+		   format('the dimension cannot be used, and queries of tables that it protects fail: %s; after dropping it, create it and grant its scopes again', d.problem),
+		   format('SELECT kpi.drop_dimension(%L)', d.name)
+	  FROM dimension d
+	 WHERE d.problem IS NOT NULL AND NOT d.unreadable
+	UNION ALL
+	SELECT 'error', d.name, 'the dimension''s trigger is missing or not enabled: scopes follow changes late',
+		   format('DROP TRIGGER IF EXISTS %1$I ON %2$s; CREATE TRIGGER %1$I AFTER %3$s ON %2$s FOR EACH %4$s EXECUTE FUNCTION kpi.scope_changed(); ALTER TABLE %2$s ENABLE %5$s TRIGGER %1$I',
+				  w.name, d.relation::regclass, w.events, w.level, w.mode)
+	  FROM sources d
+	 CROSS JOIN LATERAL (VALUES (d.name || '_dimension', 60, 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'ALWAYS'),
+								(d.name || '_dimension_row', 29, 'INSERT OR UPDATE OR DELETE', 'ROW', 'REPLICA'))
+		   w (name, type, events, level, mode)
+	 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
+						WHERE t.tgrelid = d.relation AND t.tgtype = w.type
+						  AND t.tgenabled IN ('A', left(w.mode, 1)::"char")
+						  AND t.tgqual IS NULL AND t.tgattr::text = ''
+						  AND t.tgfoid = 'kpi.scope_changed()'::regprocedure)
+	UNION ALL
+	SELECT 'error', d.name,
+		   format('the dimension''s table %s is a partition, or has parents or children: scopes follow their changes late', d.relation::regclass),
+		   CASE WHEN c.relispartition THEN format('ALTER TABLE %s DETACH PARTITION %s', i.inhparent::regclass, i.inhrelid::regclass)
+				ELSE format('ALTER TABLE %s NO INHERIT %s', i.inhrelid::regclass, i.inhparent::regclass) END
+	  FROM sources d
+	  JOIN pg_catalog.pg_inherits i ON d.relation IN (i.inhrelid, i.inhparent)
+	  JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+	UNION ALL
+	SELECT 'error', d.name, 'the role that owned the dimension was dropped',
+		   format('UPDATE kpi.dimension_registry SET owner = %L WHERE name = %L', session_user, d.name)
+	  FROM dimension d
+	 WHERE d.owner IS NOT NULL
+	   AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.owner)
+	UNION ALL
+	SELECT 'warning', d.name, 'the role that administered the dimension was dropped',
+		   format('UPDATE kpi.dimension_registry SET admin = NULL WHERE name = %L', d.name)
+	  FROM dimension d
+	 WHERE d.admin IS NOT NULL
+	   AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.admin)
+	UNION ALL							-- what tells all sessions that scopes have changed
+	SELECT 'error', t.tgrelid::regclass::text, format('trigger "%s" does not always fire: scopes follow changes late', t.tgname),
+		   format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.tgrelid::regclass, t.tgname)
+	  FROM pg_catalog.pg_trigger t
+	 WHERE t.tgrelid IN ('kpi.scope_grant'::regclass, 'kpi.dimension_registry'::regclass)
+	   AND t.tgfoid = 'kpi.scope_changed()'::regprocedure
+	   AND t.tgenabled <> 'A';
+END;
+REVOKE ALL ON FUNCTION kpi.dimension_findings() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.dimension_findings() IS 'what kpi.check() tells of dimensions';
+
+CREATE FUNCTION kpi.grant_findings()
+RETURNS TABLE (severity text, object text, problem text, remedy text)
+LANGUAGE sql STABLE PARALLEL UNSAFE
+BEGIN ATOMIC
+	WITH scope AS (						-- of roles that are there, and where it is told which
+		SELECT g.*, pg_get_userbyid(g.grantee) AS role, a.attname AS level_name,
+			   format('DELETE FROM kpi.scope_grant WHERE grantee = %L AND dimension = %L AND level = %s AND valid_until = %L',
+					  g.grantee::oid, g.dimension, g.level, g.valid_until) AS removal
+		  FROM kpi.scope_grant g
+		  JOIN pg_catalog.pg_roles r ON r.oid = g.grantee
+		  LEFT JOIN kpi.dimension_registry d ON d.name = g.dimension
+		  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.relid AND a.attnum = g.level AND g.level > 1
+	)
+	SELECT 'warning', format('scope on %s', g.dimension),
+		   format('the role with OID %s, which has it, was dropped', g.grantee::oid),
+		   format('DELETE FROM kpi.scope_grant WHERE grantee = %L', g.grantee::oid)
+	  FROM kpi.scope_grant g
+	 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = g.grantee)
+	UNION ALL
+	SELECT 'warning', format('scope of %s on %s', s.role, s.dimension),
+		   'the dimension does not exist: whoever gives the name to one grants this', s.removal
+	  FROM scope s
+	 WHERE NOT EXISTS (SELECT FROM kpi.dimension_registry d WHERE d.name = s.dimension)
+	UNION ALL
+	SELECT CASE WHEN u.problem IS NULL THEN 'warning' ELSE 'error' END,
+		   format('scope of %s on %s', s.role, s.dimension),
+		   coalesce(u.problem, format('members match nothing: %s', array_to_string(u.members, ', '))),
+		   CASE WHEN u.problem IS NOT NULL OR u.members @> s.members THEN s.removal
+				ELSE format('SELECT kpi.revoke_scope(%L, %L, level => %L, members => %L)', s.role, s.dimension, s.level_name, u.members) END
+	  FROM scope s
+	 CROSS JOIN LATERAL kpi.scope_problem(s.dimension, s.level, s.members) u;
+END;
+REVOKE ALL ON FUNCTION kpi.grant_findings() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.grant_findings() IS 'what kpi.check() tells of scopes of roles';
+
+CREATE FUNCTION kpi.protection_findings()
+RETURNS TABLE (severity text, object text, problem text, remedy text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH guarded AS MATERIALIZED (		-- tables that must obey, partitions included
+		SELECT g.relation::regclass AS guarded, g.dimension, g.key, g.writes, d.type::oid AS type,
+			   c.relkind, c.relrowsecurity, c.relforcerowsecurity
+		  FROM kpi.guarded_relations(NULL) g
+		  JOIN pg_catalog.pg_class c ON c.oid = g.relation
+		  LEFT JOIN kpi.dimension_registry d ON d.name = g.dimension
+	), policy AS (						-- by a dimension that there is, and a column
+		SELECT g.guarded, g.dimension, g.key, g.writes, g.type, y.oid AS policy, k.atttypid,
+			   format('kpi_scope_%s', g.dimension) AS name,
+			   kpi.policy_statement(g.guarded, g.dimension, g.type, g.key, g.writes) AS statement
+		  FROM guarded g
+		  JOIN pg_catalog.pg_attribute k ON k.attrelid = g.guarded AND k.attname = g.key AND k.attnum > 0
+		  LEFT JOIN pg_catalog.pg_policy y
+			ON y.polrelid = g.guarded AND y.polname::text = 'kpi_scope_' || g.dimension
+		 WHERE g.relkind <> 'f' AND g.type IS NOT NULL
+		   AND k.attnum IS DISTINCT FROM kpi.policy_column(g.guarded, g.dimension, g.writes, g.type)
+	)
+	SELECT 'error', g.guarded::text, 'row security is disabled',
+		   format('ALTER TABLE ONLY %s ENABLE ROW LEVEL SECURITY', g.guarded)
+	  FROM guarded g WHERE NOT g.relrowsecurity AND g.relkind <> 'f'
+	UNION ALL
+	SELECT 'error', g.guarded::text, 'row security is not forced: the owner sees all rows',
+		   format('ALTER TABLE ONLY %s FORCE ROW LEVEL SECURITY', g.guarded)
+	  FROM guarded g WHERE NOT g.relforcerowsecurity AND g.relkind <> 'f'
+	UNION ALL
+	SELECT 'error', g.guarded::text, 'a foreign table among the children of a protected table cannot be protected',
+		   format(CASE WHEN c.relispartition THEN 'ALTER TABLE %1$s DETACH PARTITION %2$s' ELSE 'ALTER FOREIGN TABLE %2$s NO INHERIT %1$s' END,
+				  i.inhparent::regclass, g.guarded)
+	  FROM guarded g
+	  JOIN pg_catalog.pg_class c ON c.oid = g.guarded
+	  JOIN pg_catalog.pg_inherits i ON i.inhrelid = g.guarded
+	 WHERE g.relkind = 'f'
+	UNION ALL
+	SELECT 'error', p.guarded::text,
+		   CASE WHEN p.statement IS NULL
+				THEN format('column "%s", by which it is protected by dimension "%s", has type %s, which is not that of the key: protect it by another column with kpi.protect(), or unprotect it',
+							p.key, p.dimension, format_type(p.atttypid, NULL))
+				WHEN p.policy IS NULL THEN format('the policy for dimension "%s" is missing', p.dimension)
+				ELSE format('policy %I was changed', p.name) END,
+		   CASE WHEN p.policy IS NULL OR p.statement IS NULL THEN p.statement
+				ELSE format('DROP POLICY %I ON %s; %s', p.name, p.guarded, p.statement) END
+	  FROM policy p
+	UNION ALL
+	SELECT 'error', r.relid::text,
+		   format(CASE WHEN a.attname IS NULL
+					   THEN 'column "%s", by which it is protected by dimension "%s", is not there: nothing tells by which now; protect it by another column with kpi.protect(), or unprotect it'
+					   ELSE 'column "%s", by which it is registered as protected by dimension "%s", is called otherwise now: partitions that come cannot be protected' END,
+				  r.attname, r.dimension),
+		   format('UPDATE kpi.protection_registry SET attname = %L WHERE relid = %L AND dimension = %L', a.attname, r.relid::oid, r.dimension)
+	  FROM kpi.protection_registry r
+	  JOIN pg_catalog.pg_class c ON c.oid = r.relid
+	  LEFT JOIN pg_catalog.pg_attribute a
+		ON a.attrelid = r.relid AND a.attnum = kpi.policy_column(r.relid, r.dimension, r.writes, 0)
+	 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute k
+						WHERE k.attrelid = r.relid AND k.attname = r.attname AND k.attnum > 0)
+	UNION ALL
+	SELECT 'error', g.parent::regclass::text,
+		   format('it shows rows of %s, which is protected by dimension "%s"', g.relation::regclass, g.dimension),
+		   CASE WHEN kpi.policy_statement(g.parent, g.dimension, d.type, g.key, g.writes) IS NOT NULL
+				THEN concat('DROP POLICY ' || quote_ident(y.polname) || ' ON ' || g.parent::regclass || '; ',
+							format('SELECT kpi.protect(%L, %L, %L%s)', g.parent::regclass, g.dimension, g.key, CASE WHEN g.writes THEN ', ''all''' END))
+				WHEN c.relispartition THEN format('ALTER TABLE %s DETACH PARTITION %s', g.parent::regclass, g.relation::regclass)
+				ELSE format('ALTER TABLE %s NO INHERIT %s', g.relation::regclass, g.parent::regclass) END
+	  FROM kpi.protection_gaps(NULL) g
+	  JOIN pg_catalog.pg_class c ON c.oid = g.relation
+	  JOIN kpi.dimension_registry d ON d.name = g.dimension
+	  LEFT JOIN pg_catalog.pg_policy y ON y.polrelid = g.parent AND y.polname::text = 'kpi_scope_' || g.dimension
+	 WHERE g.parent IS NOT NULL
+	UNION ALL
+	SELECT 'error', p.relid::text,
+		   format('it is protected by dimension "%s", which does not exist: queries fail until it is created again; its key and levels are not kept anywhere else', p.dimension),
+		   NULL
+	  FROM kpi.protection_registry p
+	  JOIN pg_catalog.pg_class c ON c.oid = p.relid
+	 WHERE NOT EXISTS (SELECT FROM kpi.dimension_registry d WHERE d.name = p.dimension)
+	UNION ALL
+	SELECT 'error', g.guarded::text, 'no policy lets its rows through, or kpi_open was changed: readers do not see the rows of their scopes',
+		   kpi.opening_statement(g.guarded)
+	  FROM (SELECT DISTINCT guarded FROM guarded WHERE relkind <> 'f') g
+	 WHERE kpi.opening_statement(g.guarded) IS NOT NULL
+	UNION ALL
+	SELECT 'error', g.guarded::text,
+		   format('permissive policy %I has no effect beside kpi_open', y.polname),
+		   format('DROP POLICY kpi_open ON %s', g.guarded)
+	  FROM (SELECT DISTINCT guarded FROM guarded) g
+	  JOIN pg_catalog.pg_policy y ON y.polrelid = g.guarded
+	 WHERE y.polpermissive AND y.polname <> 'kpi_open'
+	   AND NOT starts_with(y.polname::text, 'kpi_scope_')
+	   AND EXISTS (SELECT FROM pg_catalog.pg_policy o
+					WHERE o.polrelid = g.guarded AND o.polname = 'kpi_open')
+	UNION ALL
+	SELECT 'warning', r.relid::oid::text, 'a protected table is gone',
+		   format('DELETE FROM kpi.protection_registry WHERE relid = %L', r.relid::oid)
+	  FROM kpi.protection_registry r
+	 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = r.relid)
+	UNION ALL
+	SELECT 'warning', y.polrelid::regclass::text,
+		   format('it obeys dimension "%s" by policy %I, but is not registered as protected', d.name, y.polname),
+		   format('INSERT INTO kpi.protection_registry VALUES (%L, %L, %L, %L)', y.polrelid::oid, d.name, a.attname, y.polcmd = '*')
+	  FROM pg_catalog.pg_policy y
+	  JOIN kpi.dimension_registry d ON y.polname::text = 'kpi_scope_' || d.name
+	  JOIN pg_catalog.pg_attribute a
+		ON a.attrelid = y.polrelid AND a.attnum = kpi.policy_column(y.polrelid, d.name, y.polcmd = '*', 0)
+	 WHERE NOT EXISTS (SELECT FROM guarded g WHERE g.guarded = y.polrelid AND g.dimension = d.name);
+END;
+REVOKE ALL ON FUNCTION kpi.protection_findings() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.protection_findings() IS 'what kpi.check() tells of protected tables';
+
+-- Views over protected tables whose owner, or that of a view below, sees all rows, or
+-- that hold rows; only those that somebody else may read whom scopes bind.
+CREATE FUNCTION kpi.bypass_findings()
+RETURNS TABLE (severity text, object text, problem text, remedy text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH RECURSIVE above (relid) AS (
+		SELECT g.relation FROM kpi.guarded_relations(NULL) g
+		UNION
+		SELECT w.ev_class
+		  FROM above
+		  JOIN pg_catalog.pg_depend d
+			ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = above.relid
+		   AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+		  JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid AND w.ev_type = '1'
+	), shared AS (
+		SELECT c.oid::regclass AS relid
+		  FROM above
+		  JOIN pg_catalog.pg_class c ON c.oid = above.relid AND c.relkind IN ('v', 'm')
+		 WHERE EXISTS (SELECT FROM aclexplode(c.relacl) x
+						 LEFT JOIN pg_catalog.pg_roles r ON r.oid = x.grantee
+						WHERE x.privilege_type = 'SELECT' AND x.grantee <> c.relowner
+						  AND (r.oid IS NULL OR NOT (r.rolsuper OR r.rolbypassrls)))
+			OR EXISTS (SELECT FROM pg_catalog.pg_attribute a
+						WHERE a.attrelid = c.oid AND a.attacl::text ~ 'r[a-zA-Z*]*/')
+	)
+	SELECT 'warning', s.relid::text,
+		   format('it shows rows outside its readers'' scopes: %s; let a role without SUPERUSER and BYPASSRLS own it, make it a security invoker, or take the privileges of its readers; where it is meant, run kpi.accept_bypass()', b.path),
+		   NULL
+	  FROM shared s
+	 CROSS JOIN LATERAL (SELECT kpi.scope_bypass(s.relid) AS path OFFSET 0) b
+	 WHERE b.path IS NOT NULL
+	   AND NOT EXISTS (SELECT FROM kpi.accepted_bypass a WHERE a.relid = s.relid);
+END;
+REVOKE ALL ON FUNCTION kpi.bypass_findings() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.bypass_findings() IS
+	'what kpi.check() tells of views that show rows of protected tables outside their readers'' scopes; metrics and metric views among them are told otherwise';
+
+CREATE FUNCTION kpi.scope_findings()
+RETURNS TABLE (severity text, object text, problem text, remedy text)
+LANGUAGE sql STABLE PARALLEL UNSAFE
+BEGIN ATOMIC
+	SELECT * FROM kpi.dimension_findings()
+	UNION ALL
+	SELECT * FROM kpi.grant_findings()
+	UNION ALL
+	SELECT * FROM kpi.protection_findings()
+	UNION ALL
+	SELECT * FROM kpi.event_trigger_findings('kpi_protect_partitions', 'ddl_command_end', 'kpi.protect_partitions()'::regprocedure);
+END;
+REVOKE ALL ON FUNCTION kpi.scope_findings() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.scope_findings() IS 'what kpi.check() tells of scopes';
 -- metric: defining metrics and publishing them in metric views
 
 -- The registry holds what a view has no place for, keyed by the view.  Nobody
@@ -890,6 +1250,137 @@ COMMENT ON COLUMN kpi.measures.additivity IS 'count, additive, semi-additive or 
 
 REVOKE ALL ON kpi.metrics, kpi.metric_views, kpi.dimensions, kpi.measures FROM PUBLIC;
 GRANT SELECT ON kpi.metrics, kpi.metric_views, kpi.dimensions, kpi.measures TO PUBLIC;
+-- metric_view_findings: what kpi.check() tells of metrics and metric views
+
+CREATE FUNCTION kpi.metric_problem(metric regclass)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_metric_problem'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.metric_problem(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.metric_problem(regclass) IS
+	'why a view is none that kpi.create_metric() would make; NULL where it is one, or a registered metric that it reads tells; waits for nobody';
+
+CREATE FUNCTION kpi.metric_limit(metric regclass)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'kpi_metric_limit'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.metric_limit(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.metric_limit(regclass) IS
+	'the limit on small groups that a metric''s own view has, whatever its components have; 0 for none';
+
+CREATE FUNCTION kpi.metric_view_problems(metric_view regclass)
+RETURNS SETOF text
+AS 'MODULE_PATHNAME', 'kpi_metric_view_problems'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.metric_view_problems(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.metric_view_problems(regclass) IS
+	'why a view is none that kpi.create_metric_view() would make; no rows where it is one; waits for nobody';
+
+CREATE FUNCTION kpi.metric_view_missing_reads(metric_view regclass, OUT relation regclass, OUT columns text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kpi_metric_view_missing_reads'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.metric_view_missing_reads(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.metric_view_missing_reads(regclass) IS
+	'the columns that the owner of a metric view reads for its measures and may not read, as GRANT takes them';
+
+CREATE FUNCTION kpi.metrics_read(view regclass)
+RETURNS SETOF regclass
+AS 'MODULE_PATHNAME', 'kpi_metrics_read'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.metrics_read(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.metrics_read(regclass) IS
+	'the metrics that a metric view publishes, or that a metric is derived from';
+
+CREATE FUNCTION kpi.metric_findings()
+RETURNS TABLE (severity text, object text, problem text, remedy text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH RECURSIVE registered AS MATERIALIZED (
+		SELECT r.relid, true AS is_metric, r.min_group_rows, c.oid
+		  FROM kpi.metric_registry r
+		  LEFT JOIN pg_catalog.pg_class c ON c.oid = r.relid
+		UNION ALL
+		SELECT v.relid, false, NULL, c.oid
+		  FROM kpi.metric_view_registry v
+		  LEFT JOIN pg_catalog.pg_class c ON c.oid = v.relid
+	), metric AS MATERIALIZED (
+		SELECT r.relid, r.min_group_rows, kpi.metric_problem(r.relid) AS problem, kpi.metric_limit(r.relid) AS own_limit
+		  FROM registered r
+		 WHERE r.is_metric AND r.oid IS NOT NULL
+	), read (relid) AS (				-- they, and the views that they read
+		SELECT r.oid FROM registered r WHERE r.oid IS NOT NULL
+		UNION
+		SELECT d.refobjid
+		  FROM read
+		  JOIN pg_catalog.pg_rewrite w ON w.ev_class = read.relid AND w.ev_type = '1'
+		  JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
+		  JOIN pg_catalog.pg_class c
+			ON d.refclassid = 'pg_catalog.pg_class'::regclass AND c.oid = d.refobjid AND c.relkind = 'v'
+	)
+	SELECT 'error', m.relid::text,
+		   format('it is registered as a metric, but its view was replaced by something else: %s; define it again with kpi.alter_metric(): its definition was in the view alone', m.problem), NULL
+	  FROM metric m
+	 WHERE m.problem IS NOT NULL
+	UNION ALL
+	SELECT 'error', m.relid::text, 'its view does not have the limit on small groups that is registered',
+		   format('SELECT kpi.alter_metric(%L, min_group_rows => %s)', m.relid, m.min_group_rows)
+	  FROM metric m
+	 WHERE m.problem IS NULL AND m.min_group_rows > 0 AND m.own_limit <> m.min_group_rows
+	   AND NOT EXISTS (SELECT FROM kpi.publishing_views(m.relid) v	-- which tell
+						WHERE kpi.metric_view_source(v) <> kpi.metric_source(m.relid))
+	UNION ALL
+	SELECT 'error', r.relid::text,
+		   format('it is registered as a metric view, but its view was replaced by something else: %s; drop it with its registration and create it again with kpi.create_metric_view(), or put the view right: what it was, was in the view alone', p), NULL
+	  FROM registered r
+	 CROSS JOIN LATERAL kpi.metric_view_problems(r.relid) p
+	 WHERE NOT r.is_metric AND r.oid IS NOT NULL
+	UNION ALL
+	SELECT 'error', c.oid::regclass::text,
+		   format('role "%s", which owns it, may not read %s (%s): it fails for its readers',
+				  pg_get_userbyid(c.relowner), m.relation, m.columns),
+		   format('GRANT SELECT (%s) ON %s TO %I', m.columns, m.relation, pg_get_userbyid(c.relowner))
+	  FROM read
+	  JOIN pg_catalog.pg_class c ON c.oid = read.relid
+	 CROSS JOIN LATERAL (SELECT n.relation, n.columns FROM kpi.missing_reads(c.oid) n
+						 UNION
+						 SELECT n.relation, n.columns FROM kpi.metric_view_missing_reads(c.oid) n) m
+	UNION ALL
+	SELECT 'error', r.relid::text,
+		   format('column "%s" was a measure, and is none now; put the view right, or drop it and create it again with kpi.create_metric_view(): what the column published was in the view alone', a.attname), NULL
+	  FROM registered r
+	 CROSS JOIN LATERAL kpi.metric_view_columns(r.relid) v
+	  JOIN pg_catalog.pg_attribute a ON a.attrelid = r.relid AND a.attnum = v.attnum
+	 WHERE NOT r.is_metric AND v.metric IS NULL
+	   AND col_description(r.relid, v.attnum) ~ '(^|\n)Definition: '	-- as written for measures
+	UNION ALL
+	SELECT 'error', r.relid::text, format('it shows rows outside its readers'' scopes: %s; let a role without SUPERUSER and BYPASSRLS own it and the views that it reads', b.path), NULL
+	  FROM registered r
+	 CROSS JOIN LATERAL (SELECT kpi.scope_bypass(r.oid) AS path OFFSET 0) b
+	 WHERE b.path IS NOT NULL
+	UNION ALL
+	SELECT 'error', u.metric::text, format('it is a metric that %s reads, but is not registered', min(r.relid::text)),
+		   format('INSERT INTO kpi.metric_registry (relid, min_group_rows) VALUES (%L, %s)', u.metric::oid, kpi.metric_limit(u.metric))
+	  FROM registered r
+	 CROSS JOIN LATERAL kpi.metrics_read(r.relid) u (metric)
+	 WHERE NOT EXISTS (SELECT FROM kpi.metric_registry m WHERE m.relid = u.metric)
+	   AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = u.metric AND c.relkind = 'v')
+	   AND kpi.metric_problem(u.metric) IS NULL
+	 GROUP BY u.metric
+	UNION ALL
+	SELECT 'warning', r.relid::oid::text, format('a registered metric%s is gone', CASE WHEN NOT r.is_metric THEN ' view' END),
+		   format('DELETE FROM kpi.%I WHERE relid = %L', CASE WHEN r.is_metric THEN 'metric_registry' ELSE 'metric_view_registry' END, r.relid::oid)
+	  FROM registered r
+	 WHERE r.oid IS NULL
+	UNION ALL
+	SELECT b.severity, b.object, b.problem, b.remedy
+	  FROM kpi.bypass_findings() b
+	 WHERE NOT EXISTS (SELECT FROM registered r WHERE r.oid IS NOT NULL AND r.relid::text = b.object)
+	UNION ALL
+	SELECT * FROM kpi.event_trigger_findings('kpi_forget_dropped', 'sql_drop', 'kpi.forget_dropped()'::regprocedure);
+END;
+REVOKE ALL ON FUNCTION kpi.metric_findings() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.metric_findings() IS 'what kpi.check() tells of metrics and metric views, and of views that bypass scopes but are neither';
 -- measure: reading metrics at any grouping
 
 CREATE FUNCTION kpi.measure_transition(state internal, value anyelement)
@@ -1571,6 +2062,49 @@ REVOKE ALL ON kpi.lineage, kpi.lineage_history FROM PUBLIC;
 GRANT SELECT ON kpi.lineage, kpi.lineage_history TO PUBLIC;
 
 SELECT kpi.refresh_lineage();
+-- lineage_findings: what kpi.check() tells of the recorded graph
+
+CREATE FUNCTION kpi.lineage_findings()
+RETURNS TABLE (severity text, object text, problem text, remedy text)
+LANGUAGE sql STABLE PARALLEL UNSAFE
+BEGIN ATOMIC
+	WITH derived AS MATERIALIZED (		-- lineage, or why there is none
+		SELECT d.*
+		  FROM kpi.lineage_object o
+		 CROSS JOIN LATERAL kpi.derive_lineage(o.class, o.object) d
+	)
+	SELECT 'warning', 'lineage', format('%s at %s was not recorded: %s', s.command, s.marked_at, s.problem),
+		   'SELECT kpi.refresh_lineage()'
+	  FROM kpi.lineage_stale s
+	UNION ALL
+	SELECT 'warning', d.target_name, format('its lineage cannot be derived: %s', d.problem), NULL
+	  FROM derived d
+	 WHERE d.problem IS NOT NULL AND NOT d.passing
+	UNION ALL
+	SELECT 'warning', u.target_name,
+		   CASE WHEN bool_or(u.is_recorded) THEN 'recorded lineage is not there any more'
+				ELSE 'its lineage is not as recorded' END,
+		   'SELECT kpi.refresh_lineage()'
+	  FROM (SELECT e.*, true AS is_recorded
+			  FROM kpi.lineage_edge e
+			 WHERE NOT EXISTS (SELECT FROM derived d
+								WHERE d.target = e.target AND d.target_class = e.target_class AND d.problem IS NOT NULL)
+			UNION ALL
+			SELECT d.target_class, d.target, d.target_name, d.target_column,
+				   d.source_class, d.source, d.source_name, d.source_column, d.kind, d.transformation, false
+			  FROM derived d
+			 WHERE d.problem IS NULL) u
+	 WHERE NOT EXISTS (SELECT FROM kpi.lineage_stale)
+	 GROUP BY u.target_class, u.target, u.target_name, u.target_column,
+			  u.source_class, u.source, u.source_name, u.source_column, u.kind, u.transformation
+	HAVING NOT (bool_or(u.is_recorded) AND NOT bool_and(u.is_recorded))
+	UNION ALL
+	SELECT e.* FROM kpi.event_trigger_findings('kpi_record_lineage', 'ddl_command_end', 'kpi.record_lineage()'::regprocedure) e
+	UNION ALL
+	SELECT e.* FROM kpi.event_trigger_findings('kpi_record_lineage_drop', 'sql_drop', 'kpi.record_lineage()'::regprocedure) e;
+END;
+REVOKE ALL ON FUNCTION kpi.lineage_findings() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.lineage_findings() IS 'what kpi.check() tells of the recorded graph';
 -- openlineage: the lineage as events of OpenLineage, for data catalogs
 --
 -- An event describes a view as a job that makes a dataset of its own name.
@@ -2197,6 +2731,72 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kpi.loads(text, timestamptz, daterange) IS
 	'changes of the tracked tables behind a metric, metric view, view, table or column, through its lineage: since some moment, and those that touched days of a range, in UTC where the time is a timestamptz, or may have';
+-- load_findings: what kpi.check() tells of tracked tables
+
+CREATE FUNCTION kpi.load_findings()
+RETURNS TABLE (severity text, object text, problem text, remedy text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH tracked AS MATERIALIZED (		-- tables whose changes are recorded, partitions included
+		SELECT t.relid, t.time_column, t.verified_at, f.relid AS member, c.relkind, c.relpersistence, y.has_time,
+			   format('SELECT kpi.track(%L%s)', t.relid, CASE WHEN y.has_time THEN ', ' || quote_literal(t.time_column) END) AS remedy
+		  FROM kpi.track_registry t
+		 CROSS JOIN LATERAL kpi.relation_and_children(t.relid) f (relid)
+		  JOIN pg_catalog.pg_class c ON c.oid = f.relid
+		 CROSS JOIN LATERAL (
+				SELECT CASE WHEN t.time_column IS NOT NULL
+							THEN EXISTS (SELECT FROM pg_catalog.pg_attribute a
+										   JOIN pg_catalog.pg_type b ON b.oid = a.atttypid
+										  WHERE a.attrelid = t.relid AND a.attname = t.time_column AND NOT a.attisdropped
+											AND coalesce(nullif(b.typbasetype, 0), b.oid)
+												IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)) END AS has_time) y
+	)
+	SELECT 'error', t.member::text, 'triggers that record changes of data are missing or do not always fire', t.remedy
+	  FROM tracked t
+	  JOIN kpi.track_repairs g ON g.relation = t.member AND g.wanted
+	UNION ALL
+	SELECT 'error', t.relid::text,
+		   format('%s below it is a foreign table: statements that name a table above it are not recorded', t.member),
+		   format('ALTER TABLE %s DETACH PARTITION %s', i.inhparent::regclass, t.member)
+	  FROM tracked t
+	  JOIN pg_catalog.pg_inherits i ON i.inhrelid = t.member
+	 WHERE t.relkind = 'f'
+	UNION ALL
+	SELECT 'warning', t.member::text,
+		   format('%s at %s: no trigger saw which rows that changed', l.operation, l.changed_at), t.remedy
+	  FROM tracked t
+	  JOIN kpi.data_change_log l ON l.relation = t.member AND l.changed_at > t.verified_at
+	 WHERE l.rows IS NULL AND l.operation <> 'TRUNCATE'
+	UNION ALL
+	SELECT 'error', t.relid::text,
+		   format('its time column "%s" is gone or holds no time: what changes touched is not recorded', t.time_column), t.remedy
+	  FROM tracked t
+	 WHERE NOT t.has_time
+	UNION ALL
+	SELECT 'warning', t.member::text,
+		   format('subscription "%s" writes to it: logical replication fires no statement triggers', u.subname), NULL
+	  FROM tracked t
+	  JOIN pg_catalog.pg_subscription_rel s ON s.srrelid = t.member
+	  JOIN pg_catalog.pg_subscription u ON u.oid = s.srsubid
+	UNION ALL
+	SELECT 'warning', t.member::text, 'it is unlogged: a crash empties it, and nothing records that',
+		   format('ALTER TABLE %s SET LOGGED', t.member)
+	  FROM tracked t
+	 WHERE t.relpersistence = 'u'
+	UNION ALL
+	SELECT 'error', t.relid::text, 'a tracked table is gone',
+		   format('DELETE FROM kpi.track_registry WHERE relid = %L', t.relid::oid)
+	  FROM kpi.track_registry t
+	 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.relid)
+	UNION ALL
+	SELECT e.* FROM kpi.event_trigger_findings('kpi_follow_tracked', 'ddl_command_end', 'kpi.follow_tracked()'::regprocedure) e
+	UNION ALL
+	SELECT e.* FROM kpi.event_trigger_findings('kpi_follow_rewritten', 'table_rewrite', 'kpi.follow_tracked()'::regprocedure) e
+	UNION ALL
+	SELECT e.* FROM kpi.event_trigger_findings('kpi_follow_dropped', 'sql_drop', 'kpi.follow_tracked()'::regprocedure) e;
+END;
+REVOKE ALL ON FUNCTION kpi.load_findings() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.load_findings() IS 'what kpi.check() tells of tracked tables';
 -- openlineage_loads: recorded changes of data as events of OpenLineage
 
 CREATE FUNCTION kpi.openlineage_loads(
@@ -2247,252 +2847,27 @@ COMMENT ON FUNCTION kpi.openlineage_loads(text, timestamptz, text) IS
 -- check: what has come out of step, or out of the reach of scopes
 
 -- Reads every role's scopes and every view's path, so it is for DBAs: nobody but
--- superusers may call it unless granted.
+-- superusers may call it unless granted.  Each component has a function of its
+-- findings; they are written in the same words whatever the session's settings are.
 CREATE FUNCTION kpi.check(
 	OUT severity text, OUT object text, OUT problem text, OUT remedy text)
 RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET quote_all_identifiers = off
+SET datestyle = 'ISO, MDY'
+SET timezone = 'UTC'
+SET row_security = on
 SET jit = off
 BEGIN ATOMIC
-	WITH guarded AS (					-- tables that must obey, partitions included
-		SELECT g.relation::regclass AS guarded, g.dimension, g.key, g.writes, c.relkind,
-			   c.relrowsecurity, c.relforcerowsecurity
-		  FROM kpi.guarded_relations(NULL) g
-		  JOIN pg_catalog.pg_class c ON c.oid = g.relation
-	), policy AS (
-		SELECT g.*, y.oid AS policy, a.attname AS asked,
-			   format('kpi_scope_%s', g.dimension) AS policy_name,
-			   format('CREATE POLICY %I ON %s AS RESTRICTIVE FOR %s USING (kpi.in_scope(%L, %s))',
-					  'kpi_scope_' || g.dimension, g.guarded,
-					  CASE WHEN g.writes THEN 'ALL' ELSE 'SELECT' END, g.dimension,
-					  CASE WHEN d.type <> k.atttypid THEN format('%I::%s', g.key, d.type)
-						   ELSE quote_ident(g.key) END) AS statement
-		  FROM guarded g
-		  LEFT JOIN kpi.dimension_registry d ON d.name = g.dimension
-		  LEFT JOIN pg_catalog.pg_attribute k ON k.attrelid = g.guarded AND k.attname = g.key
-		  LEFT JOIN pg_catalog.pg_policy y
-			ON y.polrelid = g.guarded AND y.polname::text = 'kpi_scope_' || g.dimension
-		  LEFT JOIN pg_catalog.pg_attribute a
-			ON a.attrelid = g.guarded AND a.attnum = kpi.policy_column(g.guarded, g.dimension, g.writes)
-		 WHERE g.relkind <> 'f'
-	), dimension AS (
-		SELECT d.name, d.relid, v.oid AS view, t.relation AS source, t.has_relatives
-		  FROM kpi.dimension_registry d
-		  LEFT JOIN pg_catalog.pg_class v ON v.oid = d.relid
-		  LEFT JOIN kpi.dimension_table t ON t.dimension = d.name
-		 WHERE d.relid IS NOT NULL
-	), tracked AS (						-- tables whose changes are recorded, partitions included
-		SELECT t.relid, t.time_column, t.verified_at, f.relid AS member, c.relkind, c.relpersistence, y.has_time,
-			   format('SELECT kpi.track(%L%s)', t.relid, CASE WHEN y.has_time THEN ', ' || quote_literal(t.time_column) END) AS remedy
-		  FROM kpi.track_registry t
-		 CROSS JOIN LATERAL kpi.relation_and_children(t.relid) f (relid)
-		  JOIN pg_catalog.pg_class c ON c.oid = f.relid
-		 CROSS JOIN LATERAL (
-				SELECT CASE WHEN t.time_column IS NOT NULL
-							THEN EXISTS (SELECT FROM pg_catalog.pg_attribute a
-										   JOIN pg_catalog.pg_type b ON b.oid = a.atttypid
-										  WHERE a.attrelid = t.relid AND a.attname = t.time_column AND NOT a.attisdropped
-											AND coalesce(nullif(b.typbasetype, 0), b.oid)
-												IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)) END AS has_time) y
-	), derived AS MATERIALIZED (		-- lineage, or why there is none
-		SELECT d.*
-		  FROM kpi.lineage_object o
-		 CROSS JOIN LATERAL kpi.derive_lineage(o.class, o.object) d
-	), finding (severity, object, problem, remedy) AS (
-		SELECT 'error', guarded::text, 'row security is disabled',
-			   format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', guarded)
-		  FROM guarded WHERE NOT relrowsecurity AND relkind <> 'f'
+	WITH finding (severity, object, problem, remedy) AS (
+		SELECT * FROM kpi.scope_findings()
 		UNION ALL
-		SELECT 'error', guarded::text, 'row security is not forced: the owner sees all rows',
-			   format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', guarded)
-		  FROM guarded WHERE NOT relforcerowsecurity AND relkind <> 'f'
+		SELECT * FROM kpi.metric_findings()
 		UNION ALL
-		SELECT 'error', guarded::text, 'a foreign table among the children of a protected table cannot be protected',
-			   format('ALTER TABLE %s DETACH PARTITION %s', i.inhparent::regclass, guarded)
-		  FROM guarded
-		  JOIN pg_catalog.pg_inherits i ON i.inhrelid = guarded
-		 WHERE relkind = 'f'
+		SELECT * FROM kpi.lineage_findings()
 		UNION ALL
-		SELECT 'error', guarded::text, format('the policy for dimension "%s" is missing', dimension), statement
-		  FROM policy WHERE policy IS NULL
-		UNION ALL
-		SELECT 'error', guarded::text, format('policy %I was changed', policy_name),
-			   format('DROP POLICY %I ON %s; %s', policy_name, guarded, statement)
-		  FROM policy
-		 WHERE policy IS NOT NULL
-		   AND asked IS DISTINCT FROM key
-		UNION ALL
-		SELECT 'error', g.parent::regclass::text,
-			   format('it shows rows of %s, which is protected by dimension "%s"', g.relation::regclass, g.dimension),
-			   format('SELECT kpi.protect(%L, %L, %L%s)', g.parent::regclass, g.dimension, g.key,
-					  CASE WHEN g.writes THEN ', ''all''' END)
-		  FROM kpi.protection_gaps(NULL) g
-		 WHERE g.parent IS NOT NULL
-		UNION ALL
-		SELECT 'error', v.relid::text, kpi.scope_bypass(v.relid),
-			   format('ALTER VIEW %s OWNER TO a role without SUPERUSER and BYPASSRLS', v.relid)
-		  FROM (SELECT m.relid FROM kpi.metric_view_registry m
-				UNION ALL
-				SELECT m.relid FROM kpi.metric_registry m) v
-		  JOIN pg_catalog.pg_class c ON c.oid = v.relid
-		 WHERE kpi.scope_bypass(v.relid) IS NOT NULL
-		UNION ALL
-		SELECT 'error', d.name,
-			   format('the dimension cannot be used, and queries of tables that it protects fail: %s; after dropping it, create it and grant its scopes again',
-					  kpi.dimension_problem(d.name)),
-			   format('SELECT kpi.drop_dimension(%L)', d.name)
-		  FROM kpi.dimension_registry d
-		 WHERE kpi.dimension_problem(d.name) IS NOT NULL
-		UNION ALL
-		SELECT 'error', p.relid::text,
-			   format('it is protected by dimension "%s", which does not exist: queries fail until it is created again', p.dimension),
-			   NULL
-		  FROM kpi.protection_registry p
-		  JOIN pg_catalog.pg_class c ON c.oid = p.relid
-		 WHERE NOT EXISTS (SELECT FROM kpi.dimension_registry d WHERE d.name = p.dimension)
-		UNION ALL
-		SELECT 'error', d.name, 'the dimension''s trigger is missing or not enabled: scopes follow changes late',
-			   format('DROP TRIGGER IF EXISTS %1$I ON %2$s; CREATE TRIGGER %1$I AFTER %3$s ON %2$s FOR EACH %4$s EXECUTE FUNCTION kpi.scope_changed(); ALTER TABLE %2$s ENABLE %5$s TRIGGER %1$I',
-					  w.name, d.source::regclass, w.events, w.level, w.mode)
-		  FROM (SELECT name, source FROM dimension
-				 WHERE view IS NOT NULL AND source IS NOT NULL AND kpi.dimension_problem(name) IS NULL) d
-		 CROSS JOIN LATERAL (VALUES (d.name || '_dimension', 60, 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'ALWAYS'),
-									(d.name || '_dimension_row', 29, 'INSERT OR UPDATE OR DELETE', 'ROW', 'REPLICA'))
-			   w (name, type, events, level, mode)
-		 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
-							WHERE t.tgrelid = d.source AND t.tgtype = w.type
-							  AND t.tgenabled IN ('A', left(w.mode, 1)::"char")
-							  AND t.tgqual IS NULL AND t.tgattr::text = ''
-							  AND t.tgfoid = 'kpi.scope_changed()'::regprocedure)
-		UNION ALL
-		SELECT 'error', name, 'the dimension''s table is a partition, or has parents or children: scopes follow their changes late', NULL
-		  FROM dimension
-		 WHERE has_relatives
-		UNION ALL
-		SELECT 'error', g.guarded::text,
-			   format('permissive policy %I has no effect beside kpi_open', y.polname),
-			   format('DROP POLICY kpi_open ON %s', g.guarded)
-		  FROM (SELECT DISTINCT guarded FROM guarded) g
-		  JOIN pg_catalog.pg_policy y ON y.polrelid = g.guarded
-		 WHERE y.polpermissive AND y.polname <> 'kpi_open'
-		   AND NOT starts_with(y.polname::text, 'kpi_scope_')
-		   AND EXISTS (SELECT FROM pg_catalog.pg_policy o
-						WHERE o.polrelid = g.guarded AND o.polname = 'kpi_open')
-		UNION ALL
-		SELECT 'error', d.name, 'the role that owned the dimension was dropped',
-			   format('UPDATE kpi.dimension_registry SET owner = %L WHERE name = %L', session_user, d.name)
-		  FROM kpi.dimension_registry d
-		 WHERE d.owner IS NOT NULL
-		   AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.owner)
-		UNION ALL
-		SELECT 'warning', d.name, 'the role that administered the dimension was dropped',
-			   format('UPDATE kpi.dimension_registry SET admin = NULL WHERE name = %L', d.name)
-		  FROM kpi.dimension_registry d
-		 WHERE d.admin IS NOT NULL
-		   AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = d.admin)
-		UNION ALL
-		SELECT 'error', e.evtname, 'the event trigger is not always enabled',
-			   format('ALTER EVENT TRIGGER %I ENABLE ALWAYS', e.evtname)
-		  FROM pg_catalog.pg_event_trigger e
-		 WHERE e.evtname IN ('kpi_forget_dropped', 'kpi_protect_partitions',
-							 'kpi_record_lineage', 'kpi_record_lineage_drop',
-							 'kpi_follow_tracked', 'kpi_follow_rewritten', 'kpi_follow_dropped')
-		   AND e.evtenabled <> 'A'
-		UNION ALL
-		SELECT 'warning', 'lineage', format('%s at %s was not recorded: %s', s.command, s.marked_at, s.problem),
-			   'SELECT kpi.refresh_lineage()'
-		  FROM kpi.lineage_stale s
-		UNION ALL
-		SELECT 'warning', d.target_name, format('its lineage cannot be derived: %s', d.problem), NULL
-		  FROM derived d
-		 WHERE d.problem IS NOT NULL AND NOT d.passing
-		UNION ALL
-		SELECT 'warning', u.target_name,
-			   CASE WHEN bool_or(u.is_recorded) THEN 'recorded lineage is not there any more'
-					ELSE 'its lineage is not as recorded' END,
-			   'SELECT kpi.refresh_lineage()'
-		  FROM (SELECT e.*, true AS is_recorded
-				  FROM kpi.lineage_edge e
-				 WHERE NOT EXISTS (SELECT FROM derived d
-									WHERE d.target = e.target AND d.target_class = e.target_class AND d.problem IS NOT NULL)
-				UNION ALL
-				SELECT d.target_class, d.target, d.target_name, d.target_column,
-					   d.source_class, d.source, d.source_name, d.source_column, d.kind, d.transformation, false
-				  FROM derived d
-				 WHERE d.problem IS NULL) u
-		 WHERE NOT EXISTS (SELECT FROM kpi.lineage_stale)
-		 GROUP BY u.target_class, u.target, u.target_name, u.target_column,
-				  u.source_class, u.source, u.source_name, u.source_column, u.kind, u.transformation
-		HAVING NOT (bool_or(u.is_recorded) AND NOT bool_and(u.is_recorded))
-		UNION ALL
-		SELECT 'warning', format('scope on %s', g.dimension),
-			   format('the role with OID %s, which has it, was dropped', g.grantee::oid),
-			   format('DELETE FROM kpi.scope_grant WHERE grantee = %L', g.grantee::oid)
-		  FROM kpi.scope_grant g
-		 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = g.grantee)
-		UNION ALL
-		SELECT 'warning', format('scope of %s on %s', g.grantee, g.dimension),
-			   format('members match nothing: %s', array_to_string(u.members, ', ')),
-			   format('SELECT kpi.revoke_scope(%L, %L, level => %L, members => %L)',
-					  pg_get_userbyid(g.grantee), g.dimension, a.attname, u.members)
-		  FROM kpi.scope_grant g
-		  JOIN dimension d ON d.name = g.dimension AND d.view IS NOT NULL
-		 CROSS JOIN LATERAL (SELECT kpi.unmatched_members(g.dimension, g.level, g.members) AS members) u
-		  JOIN pg_catalog.pg_roles r ON r.oid = g.grantee
-		  LEFT JOIN pg_catalog.pg_attribute a
-			ON a.attrelid = d.relid AND a.attnum = g.level AND g.level > 1
-		 WHERE u.members IS NOT NULL
-		UNION ALL
-		SELECT 'warning', r.relid::text, 'it is registered as a metric, but its view was replaced by something else',
-			   format('SELECT kpi.alter_metric(%L, definition => ...)', r.relid)
-		  FROM kpi.metric_registry r
-		  JOIN pg_catalog.pg_class c ON c.oid = r.relid
-		 WHERE kpi.additivity(r.relid) IS NULL
-		UNION ALL
-		SELECT 'error', r.relid::text, 'its view does not have the limit on small groups that is registered',
-			   format('SELECT kpi.alter_metric(%L, min_group_rows => %s)', r.relid, r.min_group_rows)
-		  FROM kpi.metric_registry r
-		  JOIN pg_catalog.pg_class c ON c.oid = r.relid
-		 WHERE kpi.small_group_limit(r.relid) <> r.min_group_rows
-		UNION ALL
-		SELECT 'error', t.member::text, 'triggers that record changes of data are missing or do not always fire', t.remedy
-		  FROM tracked t
-		  JOIN kpi.track_repairs g ON g.relation = t.member AND g.wanted
-		UNION ALL
-		SELECT 'error', t.relid::text,
-			   format('%s below it is a foreign table: statements that name a table above it are not recorded', t.member),
-			   format('ALTER TABLE %s DETACH PARTITION %s', i.inhparent::regclass, t.member)
-		  FROM tracked t
-		  JOIN pg_catalog.pg_inherits i ON i.inhrelid = t.member
-		 WHERE t.relkind = 'f'
-		UNION ALL
-		SELECT 'warning', t.member::text,
-			   format('%s at %s: no trigger saw which rows that changed', l.operation, l.changed_at), t.remedy
-		  FROM tracked t
-		  JOIN kpi.data_change_log l ON l.relation = t.member AND l.changed_at > t.verified_at
-		 WHERE l.rows IS NULL AND l.operation <> 'TRUNCATE'
-		UNION ALL
-		SELECT 'error', t.relid::text,
-			   format('its time column "%s" is gone or holds no time: what changes touched is not recorded', t.time_column), t.remedy
-		  FROM tracked t
-		 WHERE NOT t.has_time
-		UNION ALL
-		SELECT 'warning', t.member::text,
-			   format('subscription "%s" writes to it: logical replication fires no statement triggers', u.subname), NULL
-		  FROM tracked t
-		  JOIN pg_catalog.pg_subscription_rel s ON s.srrelid = t.member
-		  JOIN pg_catalog.pg_subscription u ON u.oid = s.srsubid
-		UNION ALL
-		SELECT 'warning', t.member::text, 'it is unlogged: a crash empties it, and nothing records that',
-			   format('ALTER TABLE %s SET LOGGED', t.member)
-		  FROM tracked t
-		 WHERE t.relpersistence = 'u'
-		UNION ALL
-		SELECT 'error', t.relid::text, 'a tracked table is gone',
-			   format('DELETE FROM kpi.track_registry WHERE relid = %L', t.relid::oid)
-		  FROM kpi.track_registry t
-		 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.relid)
+		SELECT * FROM kpi.load_findings()
 	)
 	SELECT DISTINCT f.severity, f.object, f.problem, f.remedy
 	  FROM finding f
@@ -2500,4 +2875,4 @@ BEGIN ATOMIC
 END;
 REVOKE ALL ON FUNCTION kpi.check() FROM PUBLIC;
 COMMENT ON FUNCTION kpi.check() IS
-	'one row for each hole or inconsistency: severity (error, warning), object, problem, and the statement that mends it, where one can; no rows when all is well';
+	'one row for each hole or inconsistency: severity (error, warning), object, problem, and the statements that mend it; without those the problem says what to do, and why that is not for a statement; no rows when all is well';

@@ -95,6 +95,17 @@ kpi_compat_check_as_user(Query *query, RangeTblEntry *rte)
 #endif
 }
 
+/* The columns of a relation that a query reads, numbered as permission data has them. */
+static inline Bitmapset *
+kpi_compat_selected_columns(Query *query, RangeTblEntry *rte)
+{
+#if PG_VERSION_NUM >= 160000
+	return getRTEPermissionInfo(query->rteperminfos, rte)->selectedCols;
+#else
+	return rte->selectedCols;
+#endif
+}
+
 /*
  * Append an entry for a relation that the query depends on but does not scan, as
  * the rewriter leaves one for every view that it expands: the plan then locks

@@ -153,6 +153,8 @@ look_up_objects(void)
 											  "denominator", 1, measure_args);
 	objects->in_scope = extension_function(objects->namespace, extension,
 										   "in_scope", 2, in_scope_args);
+	objects->within_scopes = extension_function(objects->namespace, extension,
+												"within_scopes", 0, NULL);
 	found.exist = OidIsValid(objects->marker) && OidIsValid(objects->measure);
 	return found;
 }

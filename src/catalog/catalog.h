@@ -23,6 +23,7 @@ typedef struct KpiObjects
 	Oid			numerator;		/* kpi.numerator(anyelement) */
 	Oid			denominator;	/* kpi.denominator(anyelement) */
 	Oid			in_scope;		/* kpi.in_scope(text, anyelement) */
+	Oid			within_scopes;	/* kpi.within_scopes() */
 } KpiObjects;
 
 /*

@@ -1,9 +1,12 @@
 /*
  * check.c
- *		What a metric definition may be (M13).
+ *		What a metric definition may be (M13), and the columns of a metric view.
  *
- * Each refusal says why, as an analyst reads it.  The question is asked once,
- * of the analyzed query, before the metric's view is made.
+ * Each fault says why, as an analyst reads it.  The question is asked of the
+ * analyzed query, before the view is made, where a fault is an error; and by
+ * kpi.check() of the query that the view has, which CREATE OR REPLACE VIEW may have
+ * put there since.  So a fault is an answer and not raised here, and nothing is
+ * locked or run.
  *
  * src/metric/check.c
  */
@@ -16,7 +19,6 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -50,15 +52,26 @@ typedef struct Refusal
 } Refusal;
 
 /*
- * Refuse a definition.
+ * A fault of a definition, or of a column of a metric view.
  */
-static void
+static DefinitionFault *
+make_fault(char *message, const char *detail, const char *hint)
+{
+	DefinitionFault *fault = palloc(sizeof(DefinitionFault));
+
+	fault->message = message;
+	fault->detail = detail;
+	fault->hint = hint;
+	return fault;
+}
+
+/*
+ * A definition has something that it must not have.
+ */
+static DefinitionFault *
 refuse(const char *name, const char *what, const char *why)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_KPI_INVALID_METRIC),
-			 errmsg("definition of metric %s has %s", name, what),
-			 errdetail_internal("%s", why)));
+	return make_fault(psprintf("definition of metric %s has %s", name, what), why, NULL);
 }
 
 /*
@@ -89,6 +102,35 @@ has_param(Node *node, void *context)
 }
 
 /*
+ * Is a function volatile?  One that was dropped meanwhile is nothing to anybody.
+ */
+static bool
+is_volatile(Oid funcid, void *context)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_proc) GETSTRUCT(tuple))->provolatile == PROVOLATILE_VOLATILE;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * Does an expression call a volatile function?
+ */
+static bool
+has_volatile_function(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, NextValueExpr) || check_functions_in_node(node, is_volatile, NULL))
+		return true;
+	return expression_tree_walker(node, has_volatile_function, context);
+}
+
+/*
  * Is there an aggregate that works by a volatile function?  The aggregate
  * itself never says so.
  */
@@ -99,19 +141,17 @@ has_volatile_aggregate(Node *node, void *context)
 		return false;
 	if (IsA(node, Aggref))
 	{
-		Oid			aggfnoid = ((Aggref *) node)->aggfnoid;
-		HeapTuple	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggfnoid));
-		Form_pg_aggregate agg;
-		bool		is_volatile;
+		HeapTuple	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(((Aggref *) node)->aggfnoid));
+		bool		result = false;
 
-		if (!HeapTupleIsValid(tuple))
-			elog(ERROR, "cache lookup failed for aggregate %u", aggfnoid);
-		agg = (Form_pg_aggregate) GETSTRUCT(tuple);
-		is_volatile = func_volatile(agg->aggtransfn) == PROVOLATILE_VOLATILE ||
-			(OidIsValid(agg->aggfinalfn) &&
-			 func_volatile(agg->aggfinalfn) == PROVOLATILE_VOLATILE);
-		ReleaseSysCache(tuple);
-		if (is_volatile)
+		if (HeapTupleIsValid(tuple))
+		{
+			Form_pg_aggregate agg = (Form_pg_aggregate) GETSTRUCT(tuple);
+
+			result = is_volatile(agg->aggtransfn, NULL) || is_volatile(agg->aggfinalfn, NULL);
+			ReleaseSysCache(tuple);
+		}
+		if (result)
 			return true;
 	}
 	return expression_tree_walker(node, has_volatile_aggregate, context);
@@ -120,69 +160,70 @@ has_volatile_aggregate(Node *node, void *context)
 /*
  * A base definition reads one relation that holds rows.
  */
-static void
-check_source(Query *query, const char *name)
+static DefinitionFault *
+source_fault(Query *query, const char *name)
 {
 	int			rti = kpi_single_from_entry(query);
 	RangeTblEntry *rte;
 
 	if (rti == 0)
-		refuse(name, list_length(query->jointree->fromlist) == 0 ?
-			   "no source" : "a join",
-			   "A metric aggregates exactly one relation; create a view over the join and define the metric on that.");
+		return refuse(name, list_length(query->jointree->fromlist) == 0 ?
+					  "no source" : "a join",
+					  "A metric aggregates exactly one relation; create a view over the join and define the metric on that.");
 	rte = rt_fetch(rti, query->rtable);
 	if (rte->rtekind != RTE_RELATION)
-		refuse(name, "a subquery or function in FROM",
-			   "A metric aggregates a table, a foreign table, a view or a materialized view.");
+		return refuse(name, "a subquery or function in FROM",
+					  "A metric aggregates a table, a foreign table, a view or a materialized view.");
 	if (rte->tablesample != NULL)
-		refuse(name, "TABLESAMPLE", "A sample is not the same rows each time.");
+		return refuse(name, "TABLESAMPLE", "A sample is not the same rows each time.");
 	if (!rte->inh && rte->relkind != RELKIND_VIEW)
-		refuse(name, "ONLY", "A metric view reads its source with all partitions and children.");
+		return refuse(name, "ONLY", "A metric view reads its source with all partitions and children.");
+	return NULL;
 }
 
 /*
  * A derived definition reads metrics, side by side.
  */
-static void
-check_components(Query *query, const char *name, Node *node)
+static DefinitionFault *
+components_fault(Query *query, const char *name, Node *node, bool registered)
 {
+	DefinitionFault *fault = NULL;
+	RangeTblEntry *rte;
 	ListCell   *lc;
 
 	if (IsA(node, FromExpr))
 	{
 		foreach(lc, ((FromExpr *) node)->fromlist)
-			check_components(query, name, lfirst(lc));
+		{
+			if (fault == NULL)
+				fault = components_fault(query, name, lfirst(lc), registered);
+		}
+		return fault;
 	}
-	else if (IsA(node, JoinExpr))
+	if (IsA(node, JoinExpr))
 	{
 		JoinExpr   *join = (JoinExpr *) node;
 
 		if (join->jointype != JOIN_INNER || join->quals != NULL)
-			refuse(name, "a join with a condition",
-				   "Each metric is one row; list them in FROM with commas.");
-		check_components(query, name, join->larg);
-		check_components(query, name, join->rarg);
+			return refuse(name, "a join with a condition",
+						  "Each metric is one row; list them in FROM with commas.");
+		fault = components_fault(query, name, join->larg, registered);
+		return fault != NULL ? fault : components_fault(query, name, join->rarg, registered);
 	}
-	else
-	{
-		RangeTblEntry *rte = rt_fetch(((RangeTblRef *) node)->rtindex, query->rtable);
-
-		if (rte->rtekind != RTE_RELATION || !kpi_metric_is_registered(rte->relid))
-			ereport(ERROR,
-					(errcode(ERRCODE_KPI_INVALID_METRIC),
-					 errmsg("definition of metric %s has no aggregate", name),
-					 errdetail("Without an aggregate every relation in FROM must be a metric, and \"%s\" is not.",
+	rte = rt_fetch(((RangeTblRef *) node)->rtindex, query->rtable);
+	if (rte->rtekind == RTE_RELATION && (!registered || kpi_metric_is_registered(rte->relid)))
+		return NULL;
+	return make_fault(psprintf("definition of metric %s has no aggregate", name),
+					  psprintf("Without an aggregate every relation in FROM must be a metric, and \"%s\" is not.",
 							   rte->eref->aliasname),
-					 errhint("Aggregate the column, for example sum(column), or name metrics in FROM.")));
-	}
+					  "Aggregate the column, for example sum(column), or name metrics in FROM.");
 }
 
 /*
- * Refuse what M13 excludes.  "query" has been analyzed, not rewritten; "name"
- * is the metric's, quoted, for the messages.
+ * The clauses of a query that a definition must not have.
  */
-void
-kpi_check_definition(Query *query, const char *name)
+static DefinitionFault *
+clause_fault(Query *query, const char *name)
 {
 	const char *once = "A metric is one value for whatever rows it is asked about; the query that reads it groups.";
 	Refusal		refusals[] = {
@@ -201,59 +242,112 @@ kpi_check_definition(Query *query, const char *name)
 		{query->hasTargetSRFs, "a set-returning function", "A metric is one value, not several rows."},
 		{query->hasSubLinks, "a subquery", "A metric is computed from the rows of one group alone."},
 	};
-	TargetEntry *tle;
-	Oid			type;
 
 	for (int i = 0; i < lengthof(refusals); i++)
-		if (refusals[i].present)
-			refuse(name, refusals[i].what, refusals[i].why);
-
-	if (list_length(query->targetList) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_KPI_INVALID_METRIC),
-				 errmsg("definition of metric %s has %d columns", name,
-						list_length(query->targetList)),
-				 errdetail("A metric is one expression.")));
-	tle = linitial_node(TargetEntry, query->targetList);
-
-	if (kpi_holds_marker((Node *) tle->expr, NULL) ||
-		kpi_holds_marker(query->jointree->quals, NULL))
-		refuse(name, "kpi.metric_column()",
-			   "That marks columns of metric views; write measure() of such a column.");
-	if (has_volatile_aggregate((Node *) tle->expr, NULL))
-		refuse(name, "an aggregate with a volatile function",
-			   "The same rows must give the same number each time; declare the aggregate's functions IMMUTABLE or STABLE if they are.");
-	if (contain_volatile_functions((Node *) tle->expr) ||
-		contain_volatile_functions(query->jointree->quals))
-		refuse(name, "a volatile function",
-			   "The same rows must give the same number each time.");
-	if (has_param((Node *) tle->expr, NULL) ||
-		has_param(query->jointree->quals, NULL))
-		refuse(name, "a parameter or GROUPING()",
-			   "A definition stands for itself.");
-	if (kpi_reads_no_plain_column((Node *) tle->expr, NULL) ||
-		kpi_reads_no_plain_column(query->jointree->quals, NULL))
-		refuse(name, "a whole-row or system column",
-			   "A metric is computed from columns; write count(*) to count rows.");
-
-	type = exprType((Node *) tle->expr);
-	if (get_typtype(type) == TYPTYPE_PSEUDO)
-		ereport(ERROR,
-				(errcode(ERRCODE_KPI_INVALID_METRIC),
-				 errmsg("definition of metric %s has pseudo-type %s", name,
-						format_type_be(type)),
-				 errhint("Cast the expression to the type that the metric shall have.")));
-
-	if (query->hasAggs)
-		check_source(query, name);
-	else
 	{
-		if (query->jointree->quals != NULL)
-			refuse(name, "WHERE over metrics",
-				   "A metric is one row; put the condition into the definitions, or into CASE.");
-		if (query->jointree->fromlist == NIL)
-			refuse(name, "no source",
-				   "A metric aggregates a relation or computes from metrics in FROM.");
-		check_components(query, name, (Node *) query->jointree);
+		if (refusals[i].present)
+			return refuse(name, refusals[i].what, refusals[i].why);
 	}
+	if (list_length(query->targetList) != 1)
+		return make_fault(psprintf("definition of metric %s has %d columns", name,
+								   list_length(query->targetList)),
+						  "A metric is one expression.", NULL);
+	return NULL;
+}
+
+/*
+ * What the expression of a definition, or its WHERE, must not hold.
+ */
+static DefinitionFault *
+expression_fault(Query *query, const char *name)
+{
+	Node	   *expr = (Node *) linitial_node(TargetEntry, query->targetList)->expr;
+	Node	   *both = (Node *) list_make2(expr, query->jointree->quals);
+	Refusal		refusals[] = {
+		{kpi_holds_marker(both, NULL), "kpi.metric_column()",
+		"That marks columns of metric views; write measure() of such a column."},
+		{has_volatile_aggregate(expr, NULL), "an aggregate with a volatile function",
+		"The same rows must give the same number each time; declare the aggregate's functions IMMUTABLE or STABLE if they are."},
+		{has_volatile_function(both, NULL), "a volatile function",
+		"The same rows must give the same number each time."},
+		{has_param(both, NULL), "a parameter or GROUPING()",
+		"A definition stands for itself."},
+		{kpi_reads_no_plain_column(both, NULL), "a whole-row or system column",
+		"A metric is computed from columns; write count(*) to count rows."},
+	};
+
+	for (int i = 0; i < lengthof(refusals); i++)
+	{
+		if (refusals[i].present)
+			return refuse(name, refusals[i].what, refusals[i].why);
+	}
+	if (get_typtype(exprType(expr)) == TYPTYPE_PSEUDO)
+		return make_fault(psprintf("definition of metric %s has pseudo-type %s", name,
+								   format_type_be(exprType(expr))),
+						  NULL, "Cast the expression to the type that the metric shall have.");
+	return NULL;
+}
+
+/*
+ * What M13 excludes in a query that is to be a metric, or NULL.  It has been
+ * analyzed, not rewritten; "name" is the metric's, quoted.  Of its components it is
+ * asked whether they are registered, if so wanted.
+ */
+DefinitionFault *
+kpi_definition_fault(Query *query, const char *name, bool registered)
+{
+	DefinitionFault *fault = clause_fault(query, name);
+
+	if (fault == NULL)
+		fault = expression_fault(query, name);
+	if (fault != NULL)
+		return fault;
+	if (query->hasAggs)
+		return source_fault(query, name);
+	if (query->jointree->quals != NULL)
+		return refuse(name, "WHERE over metrics",
+					  "A metric is one row; put the condition into the definitions, or into CASE.");
+	if (query->jointree->fromlist == NIL)
+		return refuse(name, "no source",
+					  "A metric aggregates a relation or computes from metrics in FROM.");
+	return components_fault(query, name, (Node *) query->jointree, registered);
+}
+
+/*
+ * Raise an error for what M13 excludes.
+ */
+void
+kpi_check_definition(Query *query, const char *name)
+{
+	DefinitionFault *fault = kpi_definition_fault(query, name, true);
+
+	if (fault != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_KPI_INVALID_METRIC),
+				 errmsg_internal("%s", fault->message),
+				 fault->detail != NULL ? errdetail_internal("%s", fault->detail) : 0,
+				 fault->hint != NULL ? errhint("%s", fault->hint) : 0));
+}
+
+/*
+ * Why an expression over the source cannot be a dimension of a metric view, or NULL.
+ */
+const char *
+kpi_dimension_fault(Query *query, Node *expr)
+{
+	if (query->hasAggs)
+		return "is an aggregate";
+	if (query->hasWindowFuncs)
+		return "is a window function";
+	if (query->hasTargetSRFs)
+		return "returns a set";
+	if (query->hasSubLinks)
+		return "has a subquery";
+	if (has_volatile_function(expr, NULL))
+		return "is volatile";
+	if (kpi_reads_no_plain_column(expr, NULL))
+		return "reads a whole row or a system column";
+	if (kpi_holds_marker(expr, NULL))
+		return "is a measure";
+	return NULL;
 }

@@ -20,7 +20,8 @@
  *
  * A metric may be redefined by CREATE OR REPLACE VIEW behind our back; all
  * structure that the flattening relies on is therefore checked at each use,
- * while kpi_check_definition (M13) is asked once, when a metric is defined.
+ * while the rest of M13 (check.c) is asked when a metric is defined, and by
+ * kpi.check().
  *
  * src/metric/definition.c
  */
@@ -57,6 +58,7 @@ typedef struct DefinitionLoad
 	bool		looks;			/* lock nothing and raise nothing? */
 	char	   *stack_base;		/* where the look began */
 	bool		failed;			/* and so found that it is no metric */
+	Oid			culprit;		/* the one that is at fault, of those on the way */
 	List	   *done;			/* of MetricDefinition * */
 	List	   *stack;			/* OIDs of metrics being flattened */
 } DefinitionLoad;
@@ -69,10 +71,13 @@ static MetricDefinition *flatten_query(DefinitionLoad *load, Oid metric, Query *
  * to raise an error.
  */
 static bool
-gives_up(DefinitionLoad *load)
+gives_up(DefinitionLoad *load, Oid culprit)
 {
-	if (load->looks)
+	if (load->looks && !load->failed)
+	{
 		load->failed = true;
+		load->culprit = culprit;
+	}
 	return load->looks;
 }
 
@@ -88,7 +93,7 @@ goes_deeper(DefinitionLoad *load)
 	if (!load->looks)
 		check_stack_depth();
 	else if (labs((long) (load->stack_base - &here)) > MAX_LOOK_STACK)
-		load->failed = true;
+		(void) gives_up(load, load->stack == NIL ? InvalidOid : llast_oid(load->stack));
 	return !load->failed;
 }
 
@@ -294,7 +299,7 @@ count_part(DefinitionLoad *load, MetricDefinition *definition, MetricDefinition 
 	}
 	if (definition->nodes <= MAX_DEFINITION_NODES)
 		return true;
-	if (gives_up(load))
+	if (gives_up(load, definition->metric))
 		return false;
 	ereport(ERROR,
 			(errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
@@ -318,7 +323,7 @@ check_part_type(DefinitionLoad *load, MetricDefinition *part, Oid promised)
 
 	if (type == promised)
 		return true;
-	if (gives_up(load))
+	if (gives_up(load, llast_oid(load->stack)))
 		return false;
 	ereport(ERROR,
 			(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
@@ -383,7 +388,7 @@ metric_view_column(FlattenContext *context, Var *var)
 	/* the view may have been made again with other columns */
 	if (tle == NULL || exprType((Node *) tle->expr) != var->vartype)
 	{
-		if (gives_up(context->load))
+		if (gives_up(context->load, context->result->metric))
 			return NULL;
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
@@ -413,7 +418,7 @@ measured_metric(Aggref *agg, FlattenContext *context)
 		return InvalidOid;
 	if (column == NULL || !kpi_is_marker(column, &metric))
 	{
-		if (gives_up(context->load))
+		if (gives_up(context->load, context->result->metric))
 			return InvalidOid;
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_INVALID_METRIC),
@@ -422,7 +427,7 @@ measured_metric(Aggref *agg, FlattenContext *context)
 	}
 	if (agg->aggdistinct != NIL || agg->aggorder != NIL)
 	{
-		if (gives_up(context->load))
+		if (gives_up(context->load, context->result->metric))
 			return InvalidOid;
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
@@ -446,7 +451,7 @@ flatten_measure(Aggref *agg, Node *filter, FlattenContext *context)
 		return NULL;
 	if (part->source != context->view.source)
 	{
-		if (gives_up(context->load))
+		if (gives_up(context->load, metric))
 			return NULL;
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_SOURCE_MISMATCH),
@@ -475,7 +480,7 @@ flatten_var(Var *var, FlattenContext *context)
 
 	if (var->varlevelsup != 0 || var->varno != context->rti || var->varattno <= 0)
 	{
-		if (gives_up(context->load))
+		if (gives_up(context->load, context->result->metric))
 			return NULL;
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_INVALID_METRIC),
@@ -497,7 +502,7 @@ flatten_var(Var *var, FlattenContext *context)
 		return NULL;
 	if (kpi_is_marker(column, &metric))
 	{
-		if (gives_up(context->load))
+		if (gives_up(context->load, context->result->metric))
 			return NULL;
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_INVALID_METRIC),
@@ -533,7 +538,7 @@ flatten_mutator(Node *node, FlattenContext *context)
 			return flatten_measure(agg, filter, context);
 		if (kpi_evaluates(kpi_require_objects(), agg->aggfnoid))
 		{
-			if (gives_up(context->load))
+			if (gives_up(context->load, context->result->metric))
 				return NULL;
 			ereport(ERROR,
 					(errcode(ERRCODE_KPI_INVALID_METRIC),
@@ -569,7 +574,7 @@ flatten_aggregate(DefinitionLoad *load, MetricDefinition *result, Query *query, 
 	rte = context.rti ? rt_fetch(context.rti, query->rtable) : NULL;
 	if (rte == NULL || rte->rtekind != RTE_RELATION)
 	{
-		if (gives_up(load))
+		if (gives_up(load, result->metric))
 			return;
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_INVALID_METRIC),
@@ -610,7 +615,7 @@ flatten_component(Var *var, ComponentContext *context)
 	if (rte->rtekind != RTE_RELATION || var->varattno != 1 || var->varlevelsup != 0 ||
 		get_rel_relkind(rte->relid) != RELKIND_VIEW)
 	{
-		if (gives_up(context->load))
+		if (gives_up(context->load, context->result->metric))
 			return NULL;
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_INVALID_METRIC),
@@ -659,7 +664,7 @@ flatten_derived(DefinitionLoad *load, MetricDefinition *result, Query *query, No
 	context.first = true;
 	if (query->jointree->quals != NULL)
 	{
-		if (gives_up(load))
+		if (gives_up(load, result->metric))
 			return;
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_INVALID_METRIC),
@@ -669,7 +674,7 @@ flatten_derived(DefinitionLoad *load, MetricDefinition *result, Query *query, No
 	result->expr = component_mutator(expr, &context);
 	if (context.first && !load->failed)
 	{
-		if (gives_up(load))
+		if (gives_up(load, result->metric))
 			return;
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_INVALID_METRIC),
@@ -717,14 +722,14 @@ flatten_query(DefinitionLoad *load, Oid metric, Query *query)
 		return NULL;
 	if (list_member_oid(load->stack, metric))
 	{
-		if (gives_up(load))
+		if (gives_up(load, metric))
 			return NULL;
 		report_cycle(metric, load->stack);
 	}
 	if (query == NULL || !is_plain_select(query) ||
 		list_length(query->targetList) != 1)
 	{
-		if (gives_up(load))
+		if (gives_up(load, metric))
 			return NULL;
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_INVALID_METRIC),
@@ -787,13 +792,17 @@ kpi_load_definition(Oid metric)
 }
 
 /*
- * What a metric means now, or NULL for what is none; nothing is locked.
+ * What a metric means now, or NULL for what is none, and which metric on the way is
+ * at fault for that; nothing is locked.
  */
 MetricDefinition *
-kpi_look_at_definition(Oid metric)
+kpi_look_at_definition(Oid metric, Oid *culprit)
 {
 	char		here;
 	DefinitionLoad load = {true, &here};
+	MetricDefinition *result = flatten(&load, metric);
 
-	return flatten(&load, metric);
+	if (culprit != NULL)
+		*culprit = load.culprit;
+	return result;
 }

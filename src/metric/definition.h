@@ -38,15 +38,25 @@ typedef struct MetricViewQuery
 	Oid			source;
 } MetricViewQuery;
 
+/* What is wrong with a definition; detail and hint may be NULL */
+typedef struct DefinitionFault
+{
+	char	   *message;
+	const char *detail;
+	const char *hint;
+} DefinitionFault;
+
 extern MetricDefinition *kpi_load_definition(Oid metric);
-extern MetricDefinition *kpi_look_at_definition(Oid metric);
+extern MetricDefinition *kpi_look_at_definition(Oid metric, Oid *culprit);
 extern MetricDefinition *kpi_flatten_query(Oid metric, Query *query);
 extern MetricViewQuery kpi_load_metric_view(Oid relid);
 extern MetricViewQuery kpi_look_at_metric_view(Oid relid);
 extern int	kpi_single_from_entry(Query *query);
 extern bool kpi_metric_is_registered(Oid relid);
 extern bool kpi_reads_no_plain_column(Node *node, void *context);
+extern DefinitionFault *kpi_definition_fault(Query *query, const char *name, bool registered);
 extern void kpi_check_definition(Query *query, const char *name);
+extern const char *kpi_dimension_fault(Query *query, Node *expr);
 
 /* trees */
 extern Node *kpi_and_filter(Node *expr, Node *filter);

@@ -168,20 +168,8 @@ kpi_draft_dimension(Draft *draft, const char *text)
 		problem = "stands for several columns";
 	else if (target->name == NULL && !IsA(target->val, ColumnRef))
 		problem = "has no name";
-	else if (query->hasAggs)
-		problem = "is an aggregate";
-	else if (query->hasWindowFuncs)
-		problem = "is a window function";
-	else if (query->hasTargetSRFs)
-		problem = "returns a set";
-	else if (query->hasSubLinks)
-		problem = "has a subquery";
-	else if (contain_volatile_functions((Node *) tle->expr))
-		problem = "is volatile";
-	else if (kpi_reads_no_plain_column((Node *) tle->expr, NULL))
-		problem = "reads a whole row or a system column";
-	else if (kpi_holds_marker((Node *) tle->expr, NULL))
-		problem = "is a measure";
+	else
+		problem = kpi_dimension_fault(query, (Node *) tle->expr);
 	if (problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),

@@ -616,7 +616,7 @@ kpi_drop_metric(PG_FUNCTION_ARGS)
 Datum
 kpi_metric_additivity(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0), NULL);
 
 	if (definition == NULL)
 		PG_RETURN_NULL();
@@ -629,7 +629,7 @@ kpi_metric_additivity(PG_FUNCTION_ARGS)
 Datum
 kpi_metric_is_ratio(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0), NULL);
 
 	if (definition == NULL)
 		PG_RETURN_NULL();
@@ -642,7 +642,7 @@ kpi_metric_is_ratio(PG_FUNCTION_ARGS)
 Datum
 kpi_metric_source(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0), NULL);
 
 	if (definition == NULL || !OidIsValid(definition->source))
 		PG_RETURN_NULL();
@@ -656,7 +656,7 @@ kpi_metric_source(PG_FUNCTION_ARGS)
 Datum
 kpi_small_group_limit(PG_FUNCTION_ARGS)
 {
-	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0));
+	MetricDefinition *definition = kpi_look_at_definition(PG_GETARG_OID(0), NULL);
 
 	if (definition == NULL)
 		PG_RETURN_NULL();
@@ -670,9 +670,9 @@ kpi_small_group_limit(PG_FUNCTION_ARGS)
 static void
 forget_body(void *arg)
 {
-	static const char *const kinds[] = {"view", "view", "table"};
+	static const char *const kinds[] = {"view", "view", "table", "view", "materialized view"};
 	static const char *const registries[] = {"metric_registry", "metric_view_registry",
-	"protection_registry"};
+	"protection_registry", "accepted_bypass", "accepted_bypass"};
 
 	for (int i = 0; i < lengthof(registries); i++)
 	{

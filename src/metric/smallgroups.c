@@ -21,6 +21,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 
 #include "catalog/catalog.h"
 #include "errors.h"
@@ -76,25 +77,52 @@ kpi_limit_small_groups(RawStmt *raw, Query *query, int min_rows, const char *nam
 }
 
 /*
- * The WHEN of a metric's limit, if it has one: count(*) >= n.
+ * Is this NULL, be it of a type with a modifier?
+ */
+static bool
+is_null(Expr *expr)
+{
+	Node	   *node = (Node *) expr;
+
+	if (node != NULL && IsA(node, FuncExpr) &&
+		exprIsLengthCoercion(node, NULL))
+		node = linitial(((FuncExpr *) node)->args);
+	return node != NULL && IsA(node, Const) && ((Const *) node)->constisnull;
+}
+
+/*
+ * Is this count(*) >= n?
+ */
+static bool
+is_limit(Node *node)
+{
+	OpExpr	   *test = (OpExpr *) node;
+	Const	   *limit;
+	Aggref	   *count;
+
+	if (!IsA(test, OpExpr) || get_opcode(test->opno) != F_INT84GE)
+		return false;
+	count = linitial(test->args);
+	limit = lsecond(test->args);
+	return IsA(count, Aggref) && count->aggfnoid == F_COUNT_ &&
+		IsA(limit, Const) && !limit->constisnull;
+}
+
+/*
+ * The WHEN of a metric's limit, if it has one:
+ *		CASE WHEN count(*) >= n THEN expression ELSE NULL END
  */
 static CaseWhen *
 find_limit(Node *expr)
 {
 	CaseExpr   *choice = (CaseExpr *) expr;
 	CaseWhen   *when;
-	OpExpr	   *test;
-	Aggref	   *count;
 
-	if (!IsA(choice, CaseExpr) || choice->arg != NULL || list_length(choice->args) != 1)
+	if (!IsA(choice, CaseExpr) || choice->arg != NULL || list_length(choice->args) != 1 ||
+		!is_null(choice->defresult))
 		return NULL;
 	when = linitial_node(CaseWhen, choice->args);
-	test = (OpExpr *) when->expr;
-	if (!IsA(test, OpExpr) || list_length(test->args) != 2 ||
-		!IsA(lsecond(test->args), Const) || ((Const *) lsecond(test->args))->consttype != INT4OID)
-		return NULL;
-	count = (Aggref *) linitial(test->args);
-	return IsA(count, Aggref) && count->aggfnoid == F_COUNT_ ? when : NULL;
+	return is_limit((Node *) when->expr) ? when : NULL;
 }
 
 /*

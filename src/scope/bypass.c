@@ -19,7 +19,6 @@
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "commands/defrem.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -30,6 +29,7 @@
 #include "utils/rel.h"
 
 #include "catalog/catalog.h"
+#include "catalog/reads.h"
 #include "catalog/registry.h"
 #include "scope/policy.h"
 #include "scope/scope.h"
@@ -97,24 +97,6 @@ come_to(BypassWalk *walk, Oid relid, Oid reader, BypassStep *before, bool held)
 }
 
 /*
- * Is a view a security invoker?
- */
-static bool
-is_security_invoker(Oid view)
-{
-	ListCell   *lc;
-
-	foreach(lc, kpi_view_options(view))
-	{
-		DefElem    *option = lfirst_node(DefElem, lc);
-
-		if (strcmp(option->defname, "security_invoker") == 0)
-			return defGetBoolean(option);
-	}
-	return false;
-}
-
-/*
  * Whoever reads what a view reads: its owner or, where it is a security invoker, the
  * reader of the view.  The rows of a materialized view were seen by its owner, so for
  * its readers nothing protects what is below it.
@@ -122,8 +104,9 @@ is_security_invoker(Oid view)
 static Oid
 reader_below(BypassStep *step)
 {
-	return step->held || is_security_invoker(step->reading.relid) ?
-		step->reading.reader : kpi_relation_owner(step->reading.relid);
+	Oid			owner = kpi_view_reader(step->reading.relid);
+
+	return step->held || !OidIsValid(owner) ? step->reading.reader : owner;
 }
 
 /*

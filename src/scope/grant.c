@@ -12,6 +12,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -19,6 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "catalog/behalf.h"
 #include "catalog/catalog.h"
 #include "catalog/registry.h"
 #include "catalog/utility.h"
@@ -27,7 +29,7 @@
 
 PG_FUNCTION_INFO_V1(kpi_grant_scope);
 PG_FUNCTION_INFO_V1(kpi_revoke_scope);
-PG_FUNCTION_INFO_V1(kpi_unmatched_members);
+PG_FUNCTION_INFO_V1(kpi_scope_problem);
 
 #define FULL_SCOPE_MEMBER	"*"
 
@@ -248,43 +250,94 @@ note_match(Datum key, int member, void *arg)
 	((MatchedMembers *) arg)->matched[member] = true;
 }
 
-/*
- * kpi.unmatched_members(dimension, level, members): for kpi.check().  It sees all
- * rows of the table, whatever its row security, and waits for nobody.
- */
-Datum
-kpi_unmatched_members(PG_FUNCTION_ARGS)
+/* A scope that kpi.check() looks at */
+typedef struct ScopeLook
 {
-	Dimension  *dimension = kpi_find_dimension(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	int16		level = PG_GETARG_INT16(1);
-	ArrayType  *members = PG_GETARG_ARRAYTYPE_P(2);
+	Dimension  *dimension;
+	int16		level;
+	ArrayType  *members;
+	ArrayBuildState *unmatched; /* NULL for none */
+} ScopeLook;
+
+/*
+ * Errand: find the members of a scope that no row of the dimension's table has; of
+ * plain values any will do that can be read.
+ */
+static void
+find_unmatched(void *arg)
+{
+	ScopeLook  *look = arg;
+	Oid			type = list_nth_oid(look->dimension->types, look->level - 1);
+	MemberSet  *set = kpi_read_members(type, look->members);
 	MatchedMembers matches;
-	MemberSet  *set;
-	ArrayBuildState *result = NULL;
 	Datum	   *texts;
 	int			ntexts;
 
-	if (dimension == NULL || dimension->problem != NULL || !OidIsValid(dimension->table) ||
-		level == FULL_SCOPE_LEVEL || level > list_length(dimension->types))
-		PG_RETURN_NULL();
-	set = kpi_read_members(list_nth_oid(dimension->types, level - 1), members);
 	matches.matched = palloc0(sizeof(bool) * (set->count + 1));
-	if (!kpi_read_keys(dimension, level, set, false, note_match, &matches))
-		PG_RETURN_NULL();
-
-	deconstruct_array(members, TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &ntexts);
+	if (!OidIsValid(look->dimension->table) ||
+		!kpi_read_keys(look->dimension, look->level, set, false, note_match, &matches))
+		return;
+	deconstruct_array(look->members, TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &ntexts);
 	for (int i = 0; i < ntexts; i++)
 	{
-		MemberSet  *one = kpi_read_members(set->type->type_id,
-										   construct_array(&texts[i], 1, TEXTOID, -1, false,
-														   TYPALIGN_INT));
+		MemberSet  *one = kpi_read_members(type, construct_array(&texts[i], 1, TEXTOID, -1, false,
+																 TYPALIGN_INT));
 		int			position = one->count == 0 ? -1 :
 		kpi_find_member(set, one->values[0], InvalidOid);
 
 		if (position < 0 || !matches.matched[position])
-			result = accumArrayResult(result, texts[i], false, TEXTOID, CurrentMemoryContext);
+			look->unmatched = accumArrayResult(look->unmatched, texts[i], false, TEXTOID,
+											   CurrentMemoryContext);
 	}
-	if (result == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_DATUM(makeArrayResult(result, CurrentMemoryContext));
+}
+
+/*
+ * Why nobody can read a scope, or NULL.
+ */
+static char *
+scope_problem(ScopeLook *look)
+{
+	ErrorData  *error;
+
+	if (look->level == FULL_SCOPE_LEVEL)
+		return NULL;
+	if (look->level < 0 || look->level > list_length(look->dimension->types))
+		return psprintf("the dimension has no level of number %d: queries of tables that it protects fail",
+						look->level);
+	if (array_contains_nulls(look->members) || ARR_NDIM(look->members) > 1)
+		return "its members are no list of values: queries of tables that it protects fail";
+	error = kpi_run_guarded(find_unmatched, look);
+	return error == NULL ? NULL :
+		psprintf("its members cannot be read, and queries of tables that it protects fail: %s",
+				 error->message);
+}
+
+/*
+ * kpi.scope_problem(dimension, level, members): for kpi.check(), what is wrong with a
+ * scope: members that match nothing, or why it cannot be read.  It sees all rows of
+ * the table, whatever its row security, and waits for nobody.
+ */
+Datum
+kpi_scope_problem(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ScopeLook	look = {kpi_find_dimension(text_to_cstring(PG_GETARG_TEXT_PP(0))),
+	PG_GETARG_INT16(1), PG_GETARG_ARRAYTYPE_P(2)};
+	Datum		values[2] = {0};
+	bool		nulls[2] = {true, true};
+	char	   *problem;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (look.dimension == NULL || look.dimension->problem != NULL)
+		return (Datum) 0;
+	problem = scope_problem(&look);
+	if (problem != NULL)
+		values[1] = CStringGetTextDatum(problem);
+	else if (look.unmatched != NULL)
+		values[0] = makeArrayResult(look.unmatched, CurrentMemoryContext);
+	nulls[0] = problem != NULL;
+	nulls[1] = problem == NULL;
+	if (problem != NULL || look.unmatched != NULL)
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	return (Datum) 0;
 }

@@ -227,12 +227,28 @@ REVOKE ALL ON FUNCTION kpi.relation_and_parents(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.relation_and_parents(regclass) IS
 	'a table, and what it is a partition of or inherits from, at any depth';
 
-CREATE FUNCTION kpi.policy_column(relation oid, dimension text, writes boolean)
+CREATE FUNCTION kpi.policy_column(relation oid, dimension text, writes boolean, type oid)
 RETURNS smallint
 AS 'MODULE_PATHNAME', 'kpi_policy_column'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kpi.policy_column(oid, text, boolean) IS
-	'the number of the column that the policy of a dimension''s scope asks about; NULL where there is none as kpi.protect() makes it; waits for nobody';
+COMMENT ON FUNCTION kpi.policy_column(oid, text, boolean, oid) IS
+	'the number of the column that the policy of a dimension''s scope asks about; NULL where there is none as kpi.protect() makes it, for a key of a type unless that is 0; waits for nobody';
+
+CREATE FUNCTION kpi.policy_statement(relation oid, dimension text, type oid, key name, writes boolean)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_policy_statement'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+REVOKE ALL ON FUNCTION kpi.policy_statement(oid, text, oid, name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.policy_statement(oid, text, oid, name, boolean) IS
+	'the statement that makes the policy of a dimension''s scope; NULL where the column is not there or does not hold a key of that type';
+
+CREATE FUNCTION kpi.opening_statement(relation oid)
+RETURNS text
+AS 'MODULE_PATHNAME', 'kpi_opening_statement'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+REVOKE ALL ON FUNCTION kpi.opening_statement(oid) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.opening_statement(oid) IS
+	'where no policy of a table lets rows through, or kpi_open was changed: the statements that put it right; else NULL';
 
 CREATE FUNCTION kpi.guarded_relations(relations oid[])
 RETURNS TABLE (relation oid, dimension text, key name, writes boolean)
@@ -286,7 +302,9 @@ BEGIN ATOMIC
 	 WHERE NOT (c.relrowsecurity AND c.relforcerowsecurity)
 		OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
 						WHERE a.attrelid = g.relation AND a.attname = g.key
-						  AND a.attnum = kpi.policy_column(g.relation, g.dimension, g.writes))
+						  AND a.attnum = kpi.policy_column(g.relation, g.dimension, g.writes,
+														   coalesce((SELECT d.type::oid FROM kpi.dimension_registry d
+																	  WHERE d.name = g.dimension), 0)))
 	UNION ALL
 	SELECT g.relation, g.dimension, g.key, g.writes, i.inhparent
 	  FROM concerned g
@@ -346,13 +364,14 @@ REVOKE ALL ON FUNCTION kpi.dimension_problem(text) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.dimension_problem(text) IS
 	'why a dimension cannot be used; NULL if it can; waits for nobody and runs nobody''s code';
 
-CREATE FUNCTION kpi.unmatched_members(dimension text, level smallint, members text[])
-RETURNS text[]
-AS 'MODULE_PATHNAME', 'kpi_unmatched_members'
-LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
-REVOKE ALL ON FUNCTION kpi.unmatched_members(text, smallint, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION kpi.unmatched_members(text, smallint, text[]) IS
-	'those members of a scope that no row of the dimension''s table has; NULL for none, and where the table is locked';
+CREATE FUNCTION kpi.scope_problem(
+	dimension text, level smallint, INOUT members text[], OUT problem text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kpi_scope_problem'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.scope_problem(text, smallint, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.scope_problem(text, smallint, text[]) IS
+	'those members of a scope that no row of the dimension''s table has, or why it cannot be read; no row where all is well, and where the table is locked';
 
 CREATE VIEW kpi.scope_dimensions WITH (security_barrier) AS
 SELECT d.name,
@@ -429,7 +448,7 @@ SELECT p.relid AS relation,
   JOIN pg_catalog.pg_class c ON c.oid = p.relid
   LEFT JOIN kpi.dimension_registry d ON d.name = p.dimension
   LEFT JOIN pg_catalog.pg_attribute a
-	ON a.attrelid = c.oid AND a.attnum = kpi.policy_column(c.oid, p.dimension, p.writes)
+	ON a.attrelid = c.oid AND a.attnum = kpi.policy_column(c.oid, p.dimension, p.writes, coalesce(d.type::oid, 0))
  WHERE has_any_column_privilege(p.relid, 'SELECT') OR pg_has_role(c.relowner, 'USAGE');
 COMMENT ON VIEW kpi.protections IS 'tables that obey scopes, of those that the current user may read or owns';
 COMMENT ON COLUMN kpi.protections.relation IS 'the table';
