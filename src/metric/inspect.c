@@ -16,6 +16,7 @@
 
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "nodes/nodeFuncs.h"
@@ -26,6 +27,7 @@
 
 #include "catalog/catalog.h"
 #include "catalog/reads.h"
+#include "catalog/registry.h"
 #include "metric/definition.h"
 #include "metric/smallgroups.h"
 
@@ -34,6 +36,25 @@ PG_FUNCTION_INFO_V1(kpi_metric_limit);
 PG_FUNCTION_INFO_V1(kpi_metric_view_problems);
 PG_FUNCTION_INFO_V1(kpi_metric_view_missing_reads);
 PG_FUNCTION_INFO_V1(kpi_metrics_read);
+
+/*
+ * Does a metric read a registered metric view that is none any more, and tells that?
+ */
+static bool
+reads_broken_view(Query *query)
+{
+	int			rti = kpi_single_from_entry(query);
+	Oid			argtypes[] = {REGCLASSOID};
+	Datum		values[1];
+
+	if (rti == 0 || rt_fetch(rti, query->rtable)->rtekind != RTE_RELATION)
+		return false;
+	values[0] = ObjectIdGetDatum(rt_fetch(rti, query->rtable)->relid);
+	return kpi_look_at_metric_view(DatumGetObjectId(values[0])).query == NULL &&
+		kpi_registry_has("SELECT FROM kpi.metric_view_registry"
+						 " WHERE relid OPERATOR(pg_catalog.=) $1",
+						 1, argtypes, values);
+}
 
 /*
  * What is wrong with the query of a metric, or NULL.
@@ -55,7 +76,7 @@ metric_problem(Oid metric)
 	if (fault != NULL)
 		return fault->message;
 	if (kpi_look_at_definition(metric, &culprit) != NULL ||
-		(culprit != metric && kpi_metric_is_registered(culprit)))
+		(culprit != metric && kpi_metric_is_registered(culprit)) || reads_broken_view(query))
 		return NULL;
 	return psprintf("definition of metric %s reads what cannot be read as a metric, or is too complex", name);
 }
@@ -173,7 +194,7 @@ kpi_metric_view_problems(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	if (view.query == NULL)
 	{
-		put_text(rsinfo, "it does not publish measures of one source, row by row");
+		put_text(rsinfo, "its view was replaced by something else");
 		return (Datum) 0;
 	}
 	put_text(rsinfo, source_problem(&view));

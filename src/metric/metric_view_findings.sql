@@ -79,7 +79,7 @@ BEGIN ATOMIC
 						WHERE kpi.metric_view_source(v) <> kpi.metric_source(m.relid))
 	UNION ALL
 	SELECT 'error', r.relid::text,
-		   format('it is registered as a metric view, but its view was replaced by something else: %s; drop it with its registration and create it again with kpi.create_metric_view(), or put the view right: what it was, was in the view alone', p), NULL
+		   format('it is registered as a metric view, but %s; put right what was replaced, or drop it and create it again with kpi.create_metric_view(): what it was, was in the views alone', p), NULL
 	  FROM registered r
 	 CROSS JOIN LATERAL kpi.metric_view_problems(r.relid) p
 	 WHERE NOT r.is_metric AND r.oid IS NOT NULL
@@ -102,7 +102,7 @@ BEGIN ATOMIC
 	 WHERE NOT r.is_metric AND v.metric IS NULL
 	   AND col_description(r.relid, v.attnum) ~ '(^|\n)Definition: '	-- as written for measures
 	UNION ALL
-	SELECT 'error', r.relid::text, format('it shows rows outside its readers'' scopes: %s; let a role without SUPERUSER and BYPASSRLS own it and the views that it reads', b.path), NULL
+	SELECT 'error', r.relid::text, format('%s; let other roles own these, or read the tables themselves', b.path), NULL
 	  FROM registered r
 	 CROSS JOIN LATERAL (SELECT kpi.scope_bypass(r.oid) AS path OFFSET 0) b
 	 WHERE b.path IS NOT NULL

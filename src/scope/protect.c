@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
@@ -393,6 +394,45 @@ check_dimension_tables(List *relids)
 }
 
 /*
+ * What leaves a family goes on obeying by its own policies: from now on it is
+ * registered itself.
+ */
+static void
+register_leaver(Oid relid)
+{
+	Oid			argtypes[] = {OIDARRAYOID};
+	Datum		values[] = {kpi_oid_array(list_make1_oid(relid))};
+
+	kpi_registry_execute("INSERT INTO kpi.protection_registry (relid, dimension, attname, writes)"
+						 " SELECT u.relation, u.dimension, u.key, u.writes"
+						 " FROM kpi.unregistered_protections($1) AS u ON CONFLICT DO NOTHING",
+						 1, argtypes, values, NULL);
+}
+
+/*
+ * Does a command take tables out of a family?  Then register them.  PostgreSQL does not
+ * tell which partition it was, so its name is looked up again; it is still locked.
+ */
+static void
+follow_leavers(AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+		Oid			relid = InvalidOid;
+
+		if (cmd->subtype == AT_DetachPartition || cmd->subtype == AT_DetachPartitionFinalize)
+			relid = RangeVarGetRelid(castNode(PartitionCmd, cmd->def)->name, NoLock, true);
+		else if (cmd->subtype == AT_DropInherit)
+			relid = RangeVarGetRelid(stmt->relation, NoLock, true);
+		if (OidIsValid(relid))
+			register_leaver(relid);
+	}
+}
+
+/*
  * Event trigger: what has become a partition or child of a protected table obeys its
  * scopes.  It is part of the command, and fails it, for a partition without
  * protection would show all its rows.  It looks at the tables of the command and what
@@ -413,6 +453,8 @@ kpi_protect_partitions(PG_FUNCTION_ARGS)
 			follow_rename(((RenameStmt *) event->parsetree)->subname);
 		PG_RETURN_NULL();
 	}
+	if (IsA(event->parsetree, AlterTableStmt))
+		follow_leavers((AlterTableStmt *) event->parsetree);
 	if (!makes_relatives(event->parsetree))
 		PG_RETURN_NULL();
 	foreach(lc, command_objects())

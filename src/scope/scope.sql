@@ -317,6 +317,22 @@ REVOKE ALL ON FUNCTION kpi.protection_gaps(oid[]) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.protection_gaps(oid[]) IS
 	'what is missing for tables, and what is below them, to obey scopes: policies of their own, or those of a parent through which they would be seen; with NULL for all tables';
 
+CREATE FUNCTION kpi.unregistered_protections(relations oid[])
+RETURNS TABLE (relation oid, dimension text, key name, writes boolean)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT y.polrelid, d.name, a.attname, y.polcmd = '*'
+	  FROM pg_catalog.pg_policy y
+	  JOIN kpi.dimension_registry d ON y.polname::text = 'kpi_scope_' || d.name
+	  JOIN pg_catalog.pg_attribute a
+		ON a.attrelid = y.polrelid AND a.attnum = kpi.policy_column(y.polrelid, d.name, y.polcmd = '*', 0)
+	 WHERE (relations IS NULL OR y.polrelid = ANY (relations))
+	   AND (y.polrelid, d.name) NOT IN (SELECT g.relation, g.dimension FROM kpi.guarded_relations(relations) g);
+END;
+REVOKE ALL ON FUNCTION kpi.unregistered_protections(oid[]) FROM PUBLIC;
+COMMENT ON FUNCTION kpi.unregistered_protections(oid[]) IS
+	'tables that obey scopes by their policies, but are not registered for that, nor anything above them; of some, or with NULL of all';
+
 CREATE VIEW kpi.dimension_table AS
 SELECT DISTINCT d.name AS dimension,
 	   s.oid AS relation,

@@ -140,7 +140,7 @@ BEGIN ATOMIC
 	SELECT CASE WHEN u.problem IS NULL THEN 'warning' ELSE 'error' END,
 		   format('scope of %s on %s', s.role, s.dimension),
 		   coalesce(u.problem, format('members match nothing: %s', array_to_string(u.members, ', '))),
-		   CASE WHEN u.problem IS NOT NULL OR u.members @> s.members THEN s.removal
+		   CASE WHEN u.problem IS NOT NULL THEN s.removal
 				ELSE format('SELECT kpi.revoke_scope(%L, %L, level => %L, members => %L)', s.role, s.dimension, s.level_name, u.members) END
 	  FROM scope s
 	 CROSS JOIN LATERAL kpi.scope_problem(s.dimension, s.level, s.members) u;
@@ -170,7 +170,7 @@ BEGIN ATOMIC
 		   AND k.attnum IS DISTINCT FROM kpi.policy_column(g.guarded, g.dimension, g.writes, g.type)
 	)
 	SELECT 'error', g.guarded::text, 'row security is disabled',
-		   format('ALTER TABLE ONLY %s ENABLE ROW LEVEL SECURITY', g.guarded)
+		   concat(kpi.opening_statement(g.guarded) || '; ', format('ALTER TABLE ONLY %s ENABLE ROW LEVEL SECURITY', g.guarded))
 	  FROM guarded g WHERE NOT g.relrowsecurity AND g.relkind <> 'f'
 	UNION ALL
 	SELECT 'error', g.guarded::text, 'row security is not forced: the owner sees all rows',
@@ -230,7 +230,7 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT 'error', g.guarded::text, 'no policy lets its rows through, or kpi_open was changed: readers do not see the rows of their scopes',
 		   kpi.opening_statement(g.guarded)
-	  FROM (SELECT DISTINCT guarded FROM guarded WHERE relkind <> 'f') g
+	  FROM (SELECT DISTINCT guarded FROM guarded WHERE relkind <> 'f' AND relrowsecurity) g
 	 WHERE kpi.opening_statement(g.guarded) IS NOT NULL
 	UNION ALL
 	SELECT 'error', g.guarded::text,
@@ -248,14 +248,10 @@ BEGIN ATOMIC
 	  FROM kpi.protection_registry r
 	 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = r.relid)
 	UNION ALL
-	SELECT 'warning', y.polrelid::regclass::text,
-		   format('it obeys dimension "%s" by policy %I, but is not registered as protected', d.name, y.polname),
-		   format('INSERT INTO kpi.protection_registry VALUES (%L, %L, %L, %L)', y.polrelid::oid, d.name, a.attname, y.polcmd = '*')
-	  FROM pg_catalog.pg_policy y
-	  JOIN kpi.dimension_registry d ON y.polname::text = 'kpi_scope_' || d.name
-	  JOIN pg_catalog.pg_attribute a
-		ON a.attrelid = y.polrelid AND a.attnum = kpi.policy_column(y.polrelid, d.name, y.polcmd = '*', 0)
-	 WHERE NOT EXISTS (SELECT FROM guarded g WHERE g.guarded = y.polrelid AND g.dimension = d.name);
+	SELECT 'warning', u.relation::regclass::text,
+		   format('it obeys dimension "%s" by policy %I, but is not registered as protected', u.dimension, 'kpi_scope_' || u.dimension),
+		   format('INSERT INTO kpi.protection_registry VALUES (%L, %L, %L, %L)', u.relation, u.dimension, u.key, u.writes)
+	  FROM kpi.unregistered_protections(NULL) u;
 END;
 REVOKE ALL ON FUNCTION kpi.protection_findings() FROM PUBLIC;
 COMMENT ON FUNCTION kpi.protection_findings() IS 'what kpi.check() tells of protected tables';
@@ -287,7 +283,7 @@ BEGIN ATOMIC
 						WHERE a.attrelid = c.oid AND a.attacl::text ~ 'r[a-zA-Z*]*/')
 	)
 	SELECT 'warning', s.relid::text,
-		   format('it shows rows outside its readers'' scopes: %s; let a role without SUPERUSER and BYPASSRLS own it, make it a security invoker, or take the privileges of its readers; where it is meant, run kpi.accept_bypass()', b.path),
+		   format('%s; let other roles own these, or read the tables themselves; where it is meant, say so with kpi.accept_bypass()', b.path),
 		   NULL
 	  FROM shared s
 	 CROSS JOIN LATERAL (SELECT kpi.scope_bypass(s.relid) AS path OFFSET 0) b

@@ -33,29 +33,49 @@ sub literal { my ($text) = @_; return q{E'} . $text =~ s/([\\'])/\\$1/gr . q{'};
 sub trials
 {
 	my @ways = @_;
-	my @answers;
-	my $count = 0;
-	while (my @some = splice @ways, 0, 40)
-	{
-		my $out = $node->safe_psql('lab', "SET client_min_messages = error;\n" . join '', map { sprintf "SELECT lab.trial(%s, %s, %s);\n", literal($_->[1]), $_->[2] ? 'true' : 'false', $count++ % 3 == 0 ? 'true' : 'false' } @some);
-		push @answers, map { $json->decode($_) } split /\n/, $out;
-	}
-	return @answers;
+	my $out = $node->safe_psql('lab', "SET client_min_messages = error;\n" . join '', map { sprintf "SELECT lab.trial(%s, %s, %s);\n", literal($_->[1]), $_->[2] ? 'true' : 'false', length($_->[1]) % 3 == 0 ? 'true' : 'false' } @ways);
+	return map { $json->decode($_) } split /\n/, $out;
 }
 
 # What readers get that is an error, rows or a record other than before; a value that is another number is what its owner defined
 sub worse
 {
-	my ($before, $now) = @_;
+	my ($before, $now, $sql) = @_;
 	my @worse;
 	for my $key (sort keys %$now)
 	{
 		my $old = $before->{$key} // 'nothing of before';
 		next if $old eq $now->{$key};
 		next if $key =~ /^report:/ && $now->{$key} =~ /^ERROR 42501/;    # its owner's own affair
+		next if $sql =~ /^TRUNCATE/ && $key =~ /: rows/;
+		next if $sql =~ /kpi\.scope_grant SET|^(?:ALTER ROLE|DROP OWNED|REASSIGN)/ && $now->{$key} !~ /^ERROR/;    # other scopes, other roles
 		push @worse, "$key: $now->{$key}, not $old" if $now->{$key} =~ /^ERROR/ || $key =~ /: (?:rows|recorded|follows)/;
 	}
 	return @worse;
+}
+
+# What is told although nobody gets anything else yet, because it will be missed when something else happens
+my @foresight = (
+	[ qr/./, qr/^a (?:registered metric|registered metric view|protected table|tracked table) is gone$/ ],    # its number may be given to another
+	[ qr/./, qr/^recorded lineage is not there any more$|^its lineage is not as recorded$/ ],
+	[ qr/EVENT TRIGGER|ALTER TABLE kpi\./, qr/^the event trigger is|does not always fire/ ],
+	[ qr/POLICY/, qr/^policy kpi_\w+ was changed$|^the policy for dimension "\w+" is missing$|kpi_open was changed|has no effect beside kpi_open$/ ],    # another one may do the same
+	[ qr/protection_registry|RENAME TO other/, qr/is not registered as protected$|is called otherwise now/ ],    # partitions that come will not obey
+	[ qr/COLUMN|ATTACH|DETACH|INHERIT|TRIGGER|DROP|OWNED/, qr/: no trigger saw which rows that changed$/ ],
+	[ qr/UNLOGGED/, qr/^it is unlogged: / ],
+	[ qr/^DROP|OWNED/, qr/^the role that administered the dimension was dropped$|which has it, was dropped$/ ],
+	[ qr/scope_grant/, qr/^members match nothing: |which has it, was dropped$|^the dimension does not exist: |queries of tables that it protects fail/ ],
+	[ qr/admin/, qr/^the role that administered the dimension was dropped$/ ],
+);
+
+sub harmless
+{
+	my ($sql, @told) = @_;
+	for my $row (@told)
+	{
+		return 0 unless grep { $sql =~ $_->[0] && $row->{problem} =~ $_->[1] } @foresight;
+	}
+	return 1;
 }
 
 my $healthy = $json->decode($node->safe_psql('lab', 'SELECT lab.observe()'));
@@ -72,17 +92,15 @@ push @{ $class{ $_->[2] } }, $_ foreach @all;
 my $turn = 0;
 my @some = $ENV{ALL} ? @all : map { $class{$_}[ $turn++ % @{ $class{$_} } ] } sort keys %class;
 my @ways = map { my ($name, $sql) = @$_; ([ $name, $sql, 0 ], $sql =~ /TABLE|DROP/ && $sql !~ /ROW LEVEL|POLICY|REVOKE|ALTER EVENT/ ? [ $name, $sql, 1 ] : ()) } @some;
-my @answers = trials(@ways);
-is(scalar @answers, scalar @ways, scalar(@ways) . ' ways were tried, of ' . @all);
 my %count;
-for my $i (0 .. $#answers)
+sub judge
 {
-	my ($name, $sql, $silently) = @{ $ways[$i] };
-	my $answer = $answers[$i];
+	my ($way, $answer) = @_;
+	my ($name, $sql, $silently) = @$way;
 	my $what = "$name: $sql" . ($silently ? ', without event triggers' : '');
-	if (defined $answer->{refused}) { $count{refused}++; next; }
+	if (defined $answer->{refused}) { $count{refused}++; return; }
 	my @told = @{ $answer->{told} // [] };
-	my @worse = worse($healthy, $answer->{broken} // {});
+	my @worse = worse($healthy, $answer->{broken} // {}, $sql);
 	my @problems;
 	push @problems, "the trial fails: $answer->{fails}" if defined $answer->{fails};
 	push @problems, 'not told: ' . join('; ', @worse) if @worse && !@told;
@@ -91,21 +109,21 @@ for my $i (0 .. $#answers)
 	push @problems, "a remedy fails: $answer->{'remedy fails'}" if defined $answer->{'remedy fails'};
 	my @left = @{ $answer->{left} // [] };
 	push @problems, 'remedies do not end it: ' . $json->encode(\@left) if grep { defined $_->{remedy} } @left;
-	push @problems, 'neither a remedy nor what to do: ' . $json->encode($_) foreach grep { !defined $_->{remedy} && $_->{problem} !~ /\b(?:with kpi\.|let a role|until it is created again|from there|as another)/ } @left;
-	my @still = @left ? () : worse($healthy, $answer->{mended} // {});
+	push @problems, 'neither a remedy nor what to do: ' . $json->encode($_) foreach grep { !defined $_->{remedy} && $_->{problem} !~ /\b(?:with kpi\.|let other roles|until it is created again|from there|as another)/ } @left;
+	my @still = @left || grep({ $_->{problem} =~ /^members match nothing/ } @told) ? () : worse($healthy, $answer->{mended} // {}, $sql);
 	push @problems, 'not mended: ' . join('; ', @still) if @still && @told;
 	$count{ @told ? (@left ? 'told' : 'told and mended') : 'harmless' }++;
 	is(join("\n", @problems), '', $what);
 	if (defined $ENV{TRIAL}) { note($json->pretty->encode({ %$answer, broken => [@worse], mended => [@still], otherwise => undef })); }
+	return;
+}
+
+note(@ways . ' ways of ' . @all);
+while (my @next = splice @ways, 0, 10)
+{
+	my @answers = trials(@next);
+	judge($next[$_], $answers[$_]) foreach 0 .. $#next;
 }
 note(join ', ', map { "$count{$_} $_" } sort keys %count);
-
-# What is told although nobody gets anything else yet: rows that stayed behind, for a number of a relation may be given to another,
-# and what will be missed when it happens
-sub harmless
-{
-	my ($sql, @told) = @_;
-	return !grep { $_->{problem} !~ /^a (?:registered metric|registered metric view|protected table|tracked table) is gone$|^recorded lineage is not there any more$|event trigger is|its lineage is not as recorded/ } @told;
-}
 
 done_testing();
