@@ -167,6 +167,15 @@ check_readable(Dimension *dimension)
 }
 
 /*
+ * The name of a type in a problem, be it that there is none.
+ */
+static char *
+type_name(Oid type)
+{
+	return format_type_extended(type, -1, FORMAT_TYPE_ALLOW_INVALID);
+}
+
+/*
  * Are the types of a dimension's columns such as keys and levels may have?  One
  * that was registered before this was asked may have others.
  */
@@ -182,14 +191,14 @@ check_types(Dimension *dimension)
 		if (problem == NULL)
 			continue;
 		set_problem(dimension, psprintf("type %s cannot be that of a key or level: %s",
-										format_type_be(lfirst_oid(lc)), problem));
+										type_name(lfirst_oid(lc)), problem));
 		dimension->is_unsafe = true;
 	}
 	if (dimension->types != NIL && linitial_oid(dimension->types) != dimension->type)
 	{
 		set_problem(dimension, psprintf("its key has type %s, not %s as registered",
-										format_type_be(linitial_oid(dimension->types)),
-										format_type_be(dimension->type)));
+										type_name(linitial_oid(dimension->types)),
+										type_name(dimension->type)));
 		dimension->is_unsafe = true;
 	}
 }

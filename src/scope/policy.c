@@ -172,7 +172,8 @@ policy_statement(Oid relid, const char *dimension, Oid key_type, const char *col
 	char	   *cast = "";
 	Oid			function;
 
-	if (!OidIsValid(type) || !OidIsValid(key_type) || !kpi_key_cast(type, key_type, &function))
+	if (!OidIsValid(type) || !SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(key_type)) ||
+		!kpi_key_cast(type, key_type, &function))
 		return NULL;
 	if (type != key_type)
 		cast = psprintf("::%s", kpi_type_name(key_type));
