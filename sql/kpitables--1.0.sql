@@ -700,7 +700,7 @@ BEGIN ATOMIC
 		   format('scope of %s on %s', s.role, s.dimension),
 		   coalesce(u.problem, format('members match nothing: %s', array_to_string(u.members, ', '))),
 		   CASE WHEN u.problem IS NOT NULL THEN s.removal
-				ELSE format('SELECT kpi.revoke_scope(%L, %L, level => %L, members => %L)', s.role, s.dimension, s.level_name, u.members) END
+				ELSE format('SELECT kpi.revoke_scope(%L, %L, level => %L, members => %L)', quote_ident(s.role), quote_ident(s.dimension), quote_ident(s.level_name), u.members) END
 	  FROM scope s
 	 CROSS JOIN LATERAL kpi.scope_problem(s.dimension, s.level, s.members) u;
 END;
