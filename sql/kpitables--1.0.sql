@@ -15,6 +15,7 @@ CREATE FUNCTION kpi.check_server_version()
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_check_server_version'
 LANGUAGE C STABLE PARALLEL SAFE;
+REVOKE ALL ON FUNCTION kpi.check_server_version() FROM PUBLIC;
 COMMENT ON FUNCTION kpi.check_server_version() IS
 	'warn where the server lacks minor releases that fixed stale plans after changes of role membership';
 SELECT kpi.check_server_version();
@@ -52,6 +53,19 @@ END;
 REVOKE ALL ON FUNCTION kpi.event_trigger_findings(text, text, regprocedure) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.event_trigger_findings(text, text, regprocedure) IS
 	'what kpi.check() tells of an event trigger: a function at an event';
+
+-- A publication for all tables holds those of the extension, too.  So each of them has a
+-- primary key or another replica identity, or nothing could be changed in them; and what
+-- comes to a database that has the extension itself is left out, as if it were of a
+-- catalog: it goes with views, policies and triggers, which do not come, and caches would
+-- not learn of it, for logical replication fires no statement triggers.
+CREATE FUNCTION kpi.skip_replicated()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'kpi_skip_replicated'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.skip_replicated() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.skip_replicated() IS
+	'row trigger on the tables of the extension: leave out what logical replication brings from another database';
 -- scope: which rows of protected tables a role sees
 
 -- A dimension with a table is a view beside that table: its first column is the
@@ -66,6 +80,10 @@ CREATE TABLE kpi.dimension_registry (
 	CHECK ((relid IS NULL) = (owner IS NOT NULL))
 );
 REVOKE ALL ON kpi.dimension_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.dimension_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.dimension_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.dimension_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.dimension_registry IS
 	'dimensions that rows are scoped by; read kpi.scope_dimensions, write by kpi.create_dimension()';
 COMMENT ON COLUMN kpi.dimension_registry.name IS 'name of the dimension';
@@ -101,6 +119,10 @@ CREATE TABLE kpi.scope_grant (
 	PRIMARY KEY (dimension, grantee, level, valid_until)
 );
 REVOKE ALL ON kpi.scope_grant FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.scope_grant
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.scope_grant ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.scope_grant IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.scope_grant IS
 	'scopes of roles; read kpi.scopes or kpi.my_scope(), write by kpi.grant_scope()';
 COMMENT ON COLUMN kpi.scope_grant.grantee IS 'the role that has the scope';
@@ -129,6 +151,10 @@ CREATE TABLE kpi.protection_registry (
 	PRIMARY KEY (relid, dimension)
 );
 REVOKE ALL ON kpi.protection_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.protection_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.protection_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.protection_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.protection_registry IS
 	'tables that obey scopes; read kpi.protections, write by kpi.protect()';
 COMMENT ON COLUMN kpi.protection_registry.relid IS 'the table';
@@ -205,6 +231,7 @@ CREATE FUNCTION kpi.in_scope_support(internal)
 RETURNS internal
 AS 'MODULE_PATHNAME', 'kpi_in_scope_support'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
+REVOKE ALL ON FUNCTION kpi.in_scope_support(internal) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.in_scope_support(internal) IS
 	'planner support function of kpi.in_scope(): a condition on the column, with constants';
 
@@ -844,6 +871,10 @@ CREATE TABLE kpi.metric_registry (
 	min_group_rows	integer NOT NULL DEFAULT 0 CHECK (min_group_rows >= 0)
 );
 REVOKE ALL ON kpi.metric_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.metric_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.metric_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.metric_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.metric_registry IS
 	'metadata of metrics, one row a metric; read kpi.metrics, write by kpi.alter_metric()';
 COMMENT ON COLUMN kpi.metric_registry.relid IS 'the view that is the metric';
@@ -928,6 +959,7 @@ CREATE FUNCTION kpi.small_group_limit(metric regclass)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'kpi_small_group_limit'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.small_group_limit(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.small_group_limit(regclass) IS
 	'groups of fewer rows than this have no value, by the view''s own definition; 0 for no limit, NULL for what is not a metric';
 
@@ -956,6 +988,10 @@ CREATE TABLE kpi.metric_view_registry (
 	ungrouped		text CHECK (ungrouped IN ('contribution', 'null', 'error'))
 );
 REVOKE ALL ON kpi.metric_view_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.metric_view_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.metric_view_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.metric_view_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.metric_view_registry IS
 	'metadata of metric views, one row a view; read kpi.metric_views, write by kpi.alter_metric_view()';
 COMMENT ON COLUMN kpi.metric_view_registry.relid IS 'the view';
@@ -1322,6 +1358,10 @@ CREATE TABLE kpi.written_comment (
 	PRIMARY KEY (relid, attnum)
 );
 REVOKE ALL ON kpi.written_comment FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.written_comment
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.written_comment ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.written_comment IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.written_comment IS
 	'comments that the extension wrote on metrics, metric views and their columns: one that is not the same any more is somebody''s own, and stays';
 COMMENT ON COLUMN kpi.written_comment.relid IS 'the view';
@@ -1506,6 +1546,7 @@ CREATE FUNCTION kpi.measure_transition(state internal, value anyelement)
 RETURNS internal
 AS 'MODULE_PATHNAME', 'kpi_measure_transition'
 LANGUAGE C STABLE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.measure_transition(internal, anyelement) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.measure_transition(internal, anyelement) IS
 	'transition function of kpi.measure(), kpi.numerator() and kpi.denominator(): raises KP003, for they are replaced when a query is planned';
 
@@ -1513,6 +1554,7 @@ CREATE FUNCTION kpi.measure_final(state internal, value anyelement)
 RETURNS anyelement
 AS 'MODULE_PATHNAME', 'kpi_measure_final'
 LANGUAGE C STABLE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.measure_final(internal, anyelement) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.measure_final(internal, anyelement) IS
 	'final function of kpi.measure(), kpi.numerator() and kpi.denominator(): raises KP003, on empty input too';
 
@@ -1578,6 +1620,11 @@ CREATE TABLE kpi.lineage_edge (
 CREATE INDEX lineage_edge_target ON kpi.lineage_edge (target);
 CREATE INDEX lineage_edge_source ON kpi.lineage_edge (source);
 REVOKE ALL ON kpi.lineage_edge FROM PUBLIC;
+ALTER TABLE kpi.lineage_edge REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.lineage_edge
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.lineage_edge ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.lineage_edge IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.lineage_edge IS
 	'the recorded graph, one row an edge; read kpi.lineage, written by event triggers and kpi.refresh_lineage()';
 COMMENT ON COLUMN kpi.lineage_edge.target_class IS 'catalog of the target: pg_class or pg_proc';
@@ -1608,6 +1655,11 @@ CREATE TABLE kpi.lineage_log (
 	transformation	text
 );
 REVOKE ALL ON kpi.lineage_log FROM PUBLIC;
+ALTER TABLE kpi.lineage_log REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.lineage_log
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.lineage_log ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.lineage_log IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.lineage_log IS 'each change of the graph, by the names of then; read kpi.lineage_history';
 COMMENT ON COLUMN kpi.lineage_log.changed_at IS 'when it changed';
 COMMENT ON COLUMN kpi.lineage_log.transaction IS 'the transaction that changed it';
@@ -1631,6 +1683,11 @@ CREATE TABLE kpi.lineage_stale (
 	problem		text NOT NULL
 );
 REVOKE ALL ON kpi.lineage_stale FROM PUBLIC;
+ALTER TABLE kpi.lineage_stale REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.lineage_stale
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.lineage_stale ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.lineage_stale IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.lineage_stale IS
 	'DDL that could not be recorded; while there is any, lineage is derived at each reading';
 COMMENT ON COLUMN kpi.lineage_stale.marked_at IS 'when that was';
@@ -2597,6 +2654,10 @@ CREATE TABLE kpi.track_registry (
 	verified_at	timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 REVOKE ALL ON kpi.track_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.track_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.track_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.track_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.track_registry IS
 	'tables whose changes of data are recorded; write by kpi.track()';
 COMMENT ON COLUMN kpi.track_registry.relid IS 'the table';
@@ -2627,6 +2688,11 @@ CREATE TABLE kpi.data_change_log (
 );
 CREATE INDEX data_change_log_changed_at ON kpi.data_change_log (changed_at);
 REVOKE ALL ON kpi.data_change_log FROM PUBLIC;
+ALTER TABLE kpi.data_change_log REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.data_change_log
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.data_change_log ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.data_change_log IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.data_change_log IS
 	'one row for each statement that changed a tracked table; read kpi.data_change';
 COMMENT ON INDEX kpi.data_change_log_changed_at IS 'the changes of some time';
@@ -2742,7 +2808,8 @@ COMMENT ON FUNCTION kpi.follow_tracked() IS
 	'event trigger: partitions that come to a tracked table are tracked, those that go are not, and what no trigger sees is recorded';
 
 CREATE EVENT TRIGGER kpi_follow_tracked ON ddl_command_end
-	WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE SCHEMA')
+	WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE SCHEMA',
+				 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER TYPE')	-- rename columns of tables, too
 	EXECUTE FUNCTION kpi.follow_tracked();
 ALTER EVENT TRIGGER kpi_follow_tracked ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER kpi_follow_tracked IS
@@ -2812,7 +2879,7 @@ COMMENT ON COLUMN kpi.data_change.client_address IS 'where it came from; NULL fo
 COMMENT ON COLUMN kpi.data_change.command IS
 	'the command that the client sent, such as COPY, MERGE or CALL; NULL at the end of a transaction and in background processes';
 COMMENT ON COLUMN kpi.data_change.operation IS
-	'INSERT, UPDATE, DELETE, TRUNCATE; or what no trigger sees: ATTACH PARTITION, DETACH PARTITION, DROP PARTITION, INHERIT, NO INHERIT, ALTER TABLE (rewritten with other values), TRIGGERS DISABLED';
+	'INSERT, UPDATE, DELETE, TRUNCATE; or what no trigger sees: ATTACH PARTITION, DETACH PARTITION, DROP PARTITION, INHERIT, NO INHERIT, DROP CHILD, ALTER TABLE (rewritten with other values), TRIGGERS DISABLED';
 COMMENT ON COLUMN kpi.data_change.rows IS 'how many rows were touched; NULL where nobody counted';
 COMMENT ON COLUMN kpi.data_change.touched_from IS
 	'the earliest value of the time column among them, in UTC where it is a timestamptz; NULL if unknown';

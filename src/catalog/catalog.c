@@ -26,7 +26,9 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
 #include "commands/extension.h"
+#include "commands/trigger.h"
 #include "nodes/nodeFuncs.h"
+#include "replication/logicalworker.h"
 #include "rewrite/prs2lock.h"
 #include "rewrite/rewriteDefine.h"
 #include "rewrite/rewriteSupport.h"
@@ -40,6 +42,7 @@
 #include "catalog/catalog.h"
 
 PG_FUNCTION_INFO_V1(kpi_check_server_version);
+PG_FUNCTION_INFO_V1(kpi_skip_replicated);
 
 /* How deep a stored tree may be nested to be looked at */
 #define MAX_TREE_DEPTH	1500
@@ -519,4 +522,24 @@ kpi_check_server_version(PG_FUNCTION_ARGS)
 				 errdetail("Plans prepared before a change of role membership may outlive it (CVE-2026-14666)."),
 				 errhint("Update the server to the latest minor release.")));
 	PG_RETURN_VOID();
+}
+
+/*
+ * kpi.skip_replicated(): trigger before each row of the extension's tables that fires
+ * where session_replication_role is "replica".  A restore may set that, too, and is let
+ * through.
+ */
+Datum
+kpi_skip_replicated(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("not called by the trigger manager")));
+	if (IsLogicalWorker())
+		return PointerGetDatum(NULL);
+	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
+						   trigdata->tg_newtuple : trigdata->tg_trigtuple);
 }

@@ -4,6 +4,7 @@ CREATE FUNCTION kpi.check_server_version()
 RETURNS void
 AS 'MODULE_PATHNAME', 'kpi_check_server_version'
 LANGUAGE C STABLE PARALLEL SAFE;
+REVOKE ALL ON FUNCTION kpi.check_server_version() FROM PUBLIC;
 COMMENT ON FUNCTION kpi.check_server_version() IS
 	'warn where the server lacks minor releases that fixed stale plans after changes of role membership';
 SELECT kpi.check_server_version();
@@ -41,3 +42,16 @@ END;
 REVOKE ALL ON FUNCTION kpi.event_trigger_findings(text, text, regprocedure) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.event_trigger_findings(text, text, regprocedure) IS
 	'what kpi.check() tells of an event trigger: a function at an event';
+
+-- A publication for all tables holds those of the extension, too.  So each of them has a
+-- primary key or another replica identity, or nothing could be changed in them; and what
+-- comes to a database that has the extension itself is left out, as if it were of a
+-- catalog: it goes with views, policies and triggers, which do not come, and caches would
+-- not learn of it, for logical replication fires no statement triggers.
+CREATE FUNCTION kpi.skip_replicated()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'kpi_skip_replicated'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION kpi.skip_replicated() FROM PUBLIC;
+COMMENT ON FUNCTION kpi.skip_replicated() IS
+	'row trigger on the tables of the extension: leave out what logical replication brings from another database';

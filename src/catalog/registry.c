@@ -14,15 +14,24 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/datum.h"
+#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "catalog/behalf.h"
 #include "catalog/catalog.h"
@@ -246,6 +255,114 @@ kpi_registry_value(const char *sql, int nargs, Oid *argtypes, Datum *values,
 	(void) kpi_registry_read(sql, nargs, argtypes, values, take_first_value, &first);
 	*isnull = first.isnull;
 	return first.value;
+}
+
+/*
+ * Open a table of the extension for a look without a statement.
+ */
+static Relation
+open_registry(const char *table)
+{
+	Oid			relid = get_relname_relid(table, kpi_require_objects()->namespace);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s.%s\" does not exist", KPI_SCHEMA, table)));
+	return table_open(relid, AccessShareLock);
+}
+
+/*
+ * The index of a table that begins with a column, or InvalidOid.
+ */
+static Oid
+index_on(Relation rel, AttrNumber attnum)
+{
+	Oid			result = InvalidOid;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index index;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		index = (Form_pg_index) GETSTRUCT(tuple);
+		if (index->indisvalid && index->indkey.values[0] == attnum &&
+			heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
+			result = lfirst_oid(lc);
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
+/*
+ * Does a column of a table of the extension, which holds OIDs, hold this one?
+ */
+bool
+kpi_registry_lists(const char *table, const char *column, Oid value)
+{
+	Relation	rel = open_registry(table);
+	AttrNumber	attnum;
+	Snapshot	snapshot;
+	ScanKeyData key;
+	SysScanDesc scan;
+	Oid			index;
+	bool		result;
+
+	attnum = get_attnum(RelationGetRelid(rel), column);
+	index = index_on(rel, attnum);
+	snapshot = RegisterSnapshot(kpi_newest_snapshot());
+	ScanKeyInit(&key, attnum, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(value));
+	scan = systable_beginscan(rel, index, OidIsValid(index), snapshot, 1, &key);
+	result = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/*
+ * Has a table of the extension no rows?
+ */
+bool
+kpi_registry_is_empty(const char *table)
+{
+	return kpi_registry_oids(table, NULL) == NIL;
+}
+
+/*
+ * The OIDs in a column of a table of the extension; without a column, a zero if the
+ * table has rows.
+ */
+List *
+kpi_registry_oids(const char *table, const char *column)
+{
+	Relation	rel = open_registry(table);
+	AttrNumber	attnum;
+	Snapshot	snapshot;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *result = NIL;
+
+	attnum = column == NULL ? InvalidAttrNumber : get_attnum(RelationGetRelid(rel), column);
+	snapshot = RegisterSnapshot(kpi_newest_snapshot());
+	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
+	while ((column != NULL || result == NIL) &&
+		   HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull = true;
+		Datum		value = (Datum) 0;
+
+		if (column != NULL)
+			value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
+		result = lappend_oid(result, isnull ? InvalidOid : DatumGetObjectId(value));
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return result;
 }
 
 /*

@@ -25,6 +25,11 @@ extern bool kpi_registry_has(const char *sql, int nargs, Oid *argtypes, Datum *v
 extern Datum kpi_registry_value(const char *sql, int nargs, Oid *argtypes,
 								Datum *values, bool *isnull);
 
+/* a look without a statement */
+extern bool kpi_registry_lists(const char *table, const char *column, Oid value);
+extern List *kpi_registry_oids(const char *table, const char *column);
+extern bool kpi_registry_is_empty(const char *table);
+
 extern uint64 kpi_read_as(Oid role, const char *sql, int nargs,
 						  Oid *argtypes, Datum *values, KpiRowTaker taker, void *arg);
 

@@ -17,6 +17,11 @@ CREATE TABLE kpi.lineage_edge (
 CREATE INDEX lineage_edge_target ON kpi.lineage_edge (target);
 CREATE INDEX lineage_edge_source ON kpi.lineage_edge (source);
 REVOKE ALL ON kpi.lineage_edge FROM PUBLIC;
+ALTER TABLE kpi.lineage_edge REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.lineage_edge
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.lineage_edge ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.lineage_edge IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.lineage_edge IS
 	'the recorded graph, one row an edge; read kpi.lineage, written by event triggers and kpi.refresh_lineage()';
 COMMENT ON COLUMN kpi.lineage_edge.target_class IS 'catalog of the target: pg_class or pg_proc';
@@ -47,6 +52,11 @@ CREATE TABLE kpi.lineage_log (
 	transformation	text
 );
 REVOKE ALL ON kpi.lineage_log FROM PUBLIC;
+ALTER TABLE kpi.lineage_log REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.lineage_log
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.lineage_log ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.lineage_log IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.lineage_log IS 'each change of the graph, by the names of then; read kpi.lineage_history';
 COMMENT ON COLUMN kpi.lineage_log.changed_at IS 'when it changed';
 COMMENT ON COLUMN kpi.lineage_log.transaction IS 'the transaction that changed it';
@@ -70,6 +80,11 @@ CREATE TABLE kpi.lineage_stale (
 	problem		text NOT NULL
 );
 REVOKE ALL ON kpi.lineage_stale FROM PUBLIC;
+ALTER TABLE kpi.lineage_stale REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.lineage_stale
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.lineage_stale ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.lineage_stale IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.lineage_stale IS
 	'DDL that could not be recorded; while there is any, lineage is derived at each reading';
 COMMENT ON COLUMN kpi.lineage_stale.marked_at IS 'when that was';

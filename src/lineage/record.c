@@ -13,8 +13,19 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -22,10 +33,14 @@
 #include "tcop/cmdtag.h"
 #include "tcop/deparse_utility.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "catalog/behalf.h"
 #include "catalog/catalog.h"
+#include "catalog/events.h"
 #include "catalog/registry.h"
 
 PG_FUNCTION_INFO_V1(kpi_changes_lineage);
@@ -43,17 +58,16 @@ typedef struct Recording
 } Recording;
 
 /*
- * kpi.changes_lineage(pg_ddl_command): can a command change what columns there
- * are, what they are called, or what they come from?  Most of ALTER TABLE cannot.
+ * Can a command change what columns there are, what they are called, or what they come
+ * from?  Most of ALTER TABLE cannot.
  */
-Datum
-kpi_changes_lineage(PG_FUNCTION_ARGS)
+static bool
+changes_lineage(CollectedCommand *command)
 {
-	CollectedCommand *command = (CollectedCommand *) PG_GETARG_POINTER(0);
 	ListCell   *lc;
 
 	if (command->type != SCT_AlterTable)
-		PG_RETURN_BOOL(true);
+		return true;
 	foreach(lc, command->d.alterTable.subcmds)
 	{
 		Node	   *subcommand = ((CollectedATSubcmd *) lfirst(lc))->parsetree;
@@ -74,12 +88,151 @@ kpi_changes_lineage(PG_FUNCTION_ARGS)
 			case AT_AttachPartition:
 			case AT_DetachPartition:
 			case AT_DetachPartitionFinalize:
-				PG_RETURN_BOOL(true);
+				return true;
 			default:
 				break;
 		}
 	}
-	PG_RETURN_BOOL(false);
+	return false;
+}
+
+/*
+ * kpi.changes_lineage(pg_ddl_command)
+ */
+Datum
+kpi_changes_lineage(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(changes_lineage((CollectedCommand *) PG_GETARG_POINTER(0)));
+}
+
+/*
+ * Does a stored query or a function name a relation?
+ */
+static bool
+is_named(Oid relid)
+{
+	Relation	rel = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		result = false;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, DependReferenceIndexId, true, NULL, 2, keys);
+	while (!result && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Oid			class = ((Form_pg_depend) GETSTRUCT(tuple))->classid;
+
+		result = class == RewriteRelationId || class == ProcedureRelationId;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/*
+ * Does a table compute columns, or share them with parents or children?
+ */
+static bool
+has_derived_columns(Oid relid)
+{
+	HeapTuple	tuple;
+
+	if (has_subclass(relid) || has_superclass(relid))
+		return true;
+	for (AttrNumber attnum = 1;
+		 HeapTupleIsValid(tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid),
+												  Int16GetDatum(attnum)));
+		 attnum++)
+	{
+		bool		is_generated = ((Form_pg_attribute) GETSTRUCT(tuple))->attgenerated != '\0';
+
+		ReleaseSysCache(tuple);
+		if (is_generated)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is an object in the recorded graph?
+ */
+static bool
+is_recorded(Oid object)
+{
+	return kpi_registry_lists("lineage_edge", "source", object) ||
+		kpi_registry_lists("lineage_edge", "target", object);
+}
+
+/*
+ * May what a command did to an object concern lineage?  Where that is not plain, the
+ * answer is yes, and kpi.lineage_ddl tells.
+ */
+static bool
+may_concern_lineage(KpiCommandObject *object)
+{
+	if (object->classid != RelationRelationId)
+		return true;
+	if (object->is_temporary || !changes_lineage(object->command))
+		return false;
+	switch (get_rel_relkind(object->objid))
+	{
+		case RELKIND_INDEX:
+		case RELKIND_PARTITIONED_INDEX:
+			return false;
+		case RELKIND_SEQUENCE:
+			return is_named(object->objid) || is_recorded(object->objid);
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+		case RELKIND_FOREIGN_TABLE:
+			return has_derived_columns(object->objid) || is_named(object->objid) ||
+				is_recorded(object->objid);
+		default:
+			return true;
+	}
+}
+
+/*
+ * May the drop of an object concern lineage?
+ */
+static bool
+drop_may_concern_lineage(KpiDroppedObject *object)
+{
+	static const char *const kinds[] = {"view", "materialized view", "composite type"};
+
+	if (object->is_temporary)
+		return false;
+	if (object->classid == TriggerRelationId || object->classid == PolicyRelationId ||
+		object->classid == AttrDefaultRelationId ||
+		strcmp(object->type, "table constraint") == 0 || strcmp(object->type, "type") == 0)
+		return false;
+	if (object->classid != RelationRelationId)
+		return true;
+	for (int i = 0; i < lengthof(kinds); i++)
+	{
+		if (strcmp(object->type, kinds[i]) == 0)
+			return true;
+	}
+	return is_recorded(object->objid);
+}
+
+/*
+ * May the command at hand concern lineage?  Most are of no concern.
+ */
+static bool
+concerns_lineage(bool drops)
+{
+	ListCell   *lc;
+
+	foreach(lc, drops ? kpi_dropped_objects() : kpi_command_objects())
+	{
+		if (drops ? drop_may_concern_lineage(lfirst(lc)) : may_concern_lineage(lfirst(lc)))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -144,7 +297,8 @@ record_body(void *arg)
 	Datum		values[] = {CStringGetTextDatum(recording->command),
 	CStringGetTextDatum(recording->role)};
 
-	/* asked after every command: most are of no concern */
+	if (!concerns_lineage(recording->drops))
+		return;
 	if (!kpi_registry_has(recording->drops ?
 						  "SELECT FROM pg_catalog.pg_event_trigger_dropped_objects() AS d"
 						  " WHERE d.object_type OPERATOR(pg_catalog.=) ANY ('{view,materialized view,function}')"

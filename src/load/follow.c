@@ -18,17 +18,21 @@
 
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
-#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "tcop/deparse_utility.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "catalog/behalf.h"
 #include "catalog/catalog.h"
+#include "catalog/events.h"
+#include "catalog/family.h"
 #include "catalog/registry.h"
 #include "load/load.h"
 
@@ -100,18 +104,23 @@ follow_alter_table(CollectedCommand *command, List *relids)
  * may give it another one.
  */
 static void
-follow_rename(RenameStmt *rename, Oid relid)
+follow_rename(RenameStmt *rename)
 {
-	Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID};
-	Datum		values[3];
+	ListCell   *lc;
 
-	values[0] = ObjectIdGetDatum(relid);
-	values[1] = CStringGetTextDatum(rename->subname);
-	values[2] = CStringGetTextDatum(rename->newname);
-	kpi_registry_execute("UPDATE kpi.track_registry SET time_column = $3"
-						 " WHERE time_column = $2"
-						 " AND relid IN (SELECT c.relid FROM kpi.relation_and_children($1) AS c (relid))",
-						 lengthof(argtypes), argtypes, values, NULL);
+	foreach(lc, kpi_renamed_relations((Node *) rename))
+	{
+		Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID};
+		Datum		values[] = {ObjectIdGetDatum(lfirst_oid(lc)),
+		CStringGetTextDatum(rename->subname), CStringGetTextDatum(rename->newname)};
+
+		if (!kpi_family_registered("track_registry", list_make1_oid(lfirst_oid(lc)), true))
+			continue;
+		kpi_registry_execute("UPDATE kpi.track_registry SET time_column = $3"
+							 " WHERE time_column = $2"
+							 " AND relid IN (SELECT c.relid FROM kpi.relation_and_children($1) AS c (relid))",
+							 lengthof(argtypes), argtypes, values, NULL);
+	}
 }
 
 /*
@@ -123,25 +132,24 @@ follow_commands(Node *parsetree)
 {
 	List	   *relids = NIL;
 	ListCell   *lc;
-	bool		renames = IsA(parsetree, RenameStmt) &&
-	((RenameStmt *) parsetree)->renameType == OBJECT_COLUMN;
 
-	foreach(lc, kpi_load_rows("SELECT c.command, c.objid FROM pg_event_trigger_ddl_commands() AS c"
-							  " WHERE c.classid = 'pg_class'::regclass",
-							  0, NULL, NULL))
+	if (IsA(parsetree, RenameStmt))
 	{
-		LoadRow    *row = lfirst(lc);
-		CollectedCommand *command = (CollectedCommand *) DatumGetPointer(row->first);
-		Oid			relid = DatumGetObjectId(row->second);
-
-		if (renames)
-			follow_rename((RenameStmt *) parsetree, relid);
-		if (command->type == SCT_AlterTable)
-			relids = follow_alter_table(command, relids);
-		else if (has_superclass(relid))
-			relids = list_append_unique_oid(relids, relid);
+		follow_rename((RenameStmt *) parsetree);
+		return;
 	}
-	if (relids != NIL)
+	foreach(lc, kpi_command_objects())
+	{
+		KpiCommandObject *object = lfirst(lc);
+
+		if (object->classid != RelationRelationId)
+			continue;
+		if (object->command->type == SCT_AlterTable)
+			relids = follow_alter_table(object->command, relids);
+		else if (has_superclass(object->objid))
+			relids = list_append_unique_oid(relids, object->objid);
+	}
+	if (relids != NIL && kpi_family_registered("track_registry", relids, true))
 		kpi_repair_triggers(relids);
 }
 
@@ -158,37 +166,126 @@ follow_rewrite(void)
 						  "ALTER TABLE");
 }
 
+/* A table that is being dropped, and one that it is a partition or child of */
+typedef struct LostChild
+{
+	Oid			relid;
+	Oid			parent;
+	const char *operation;
+} LostChild;
+
+/* Those that the transaction at hand dropped and that are not recorded yet */
+static List *lost_children = NIL;
+static LocalTransactionId lost_in = InvalidLocalTransactionId;
+
 /*
- * After a drop: forget tables, and record that triggers are gone whose table is
- * not.
+ * Note that a table is being dropped: when the event trigger runs, nothing tells any
+ * more of which table it was a partition or child.
+ */
+static void
+note_lost_child(Oid relid)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	const char *operation = get_rel_relispartition(relid) ? "DROP PARTITION" : "DROP CHILD";
+	ListCell   *lc;
+
+	if (lost_in != MyProc->lxid)
+		lost_children = NIL;
+	lost_in = MyProc->lxid;
+	foreach(lc, kpi_parents(relid))
+	{
+		LostChild  *lost = palloc(sizeof(LostChild));
+
+		lost->relid = relid;
+		lost->parent = lfirst_oid(lc);
+		lost->operation = operation;
+		lost_children = lappend(lost_children, lost);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Record that tables have lost partitions or children: once for each table and
+ * statement, and only where the table itself is still there.  A drop that was rolled
+ * back has left what it dropped.
+ */
+static void
+record_lost_children(void)
+{
+	List	   *lost = lost_in == MyProc->lxid ? lost_children : NIL;
+	List	   *told = NIL;
+	ListCell   *lc;
+
+	lost_children = NIL;
+	foreach(lc, lost)
+	{
+		LostChild  *child = lfirst(lc);
+
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(child->relid)) ||
+			!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(child->parent)) ||
+			list_member_oid(told, child->parent))
+			continue;
+		told = lappend_oid(told, child->parent);
+		kpi_record_unseen(child->parent, child->operation);
+	}
+}
+
+/*
+ * The table that has a trigger of ours no more, or InvalidOid if it is gone, too.
+ */
+static Oid
+table_of_trigger(KpiDroppedObject *trigger)
+{
+	Oid			namespace;
+
+	if (trigger->classid != TriggerRelationId || list_length(trigger->names) != 3 ||
+		strncmp(lthird(trigger->names), "kpi_track_", strlen("kpi_track_")) != 0)
+		return InvalidOid;
+	namespace = get_namespace_oid(linitial(trigger->names), true);
+	return OidIsValid(namespace) ? get_relname_relid(lsecond(trigger->names), namespace) :
+		InvalidOid;
+}
+
+/*
+ * Forget tables that are gone.
+ */
+static void
+forget_tables(List *relids)
+{
+	Oid			argtypes[] = {OIDARRAYOID};
+	Datum		values[] = {kpi_oid_array(relids)};
+
+	kpi_registry_execute("DELETE FROM kpi.track_registry WHERE relid = ANY ($1)",
+						 1, argtypes, values, NULL);
+}
+
+/*
+ * After a drop: record which tables lost partitions or children, and that triggers are
+ * gone whose table is not, and forget tables that are.
  */
 static void
 follow_drop(void)
 {
+	List	   *gone = NIL;
+	List	   *without_triggers = NIL;
 	ListCell   *lc;
 
-	foreach(lc, kpi_load_rows("SELECT DISTINCT c.oid, true FROM pg_event_trigger_dropped_objects() AS d"
-							  " JOIN pg_namespace AS n ON n.nspname = d.address_names[1]"
-							  " JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = d.address_names[2]"
-							  " WHERE d.object_type = 'trigger' AND starts_with(d.address_names[3], 'kpi_track_')",
-							  0, NULL, NULL))
-		kpi_record_unseen(DatumGetObjectId(((LoadRow *) lfirst(lc))->first), "TRIGGERS DISABLED");
-	kpi_registry_execute("DELETE FROM kpi.track_registry AS t"
-						 " USING pg_event_trigger_dropped_objects() AS d"
-						 " WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.objid = t.relid",
-						 0, NULL, NULL, NULL);
-}
+	record_lost_children();
+	foreach(lc, kpi_dropped_objects())
+	{
+		KpiDroppedObject *object = lfirst(lc);
+		Oid			table = table_of_trigger(object);
 
-/*
- * Is any table tracked?
- */
-static bool
-anything_tracked(void)
-{
-	bool		isnull;
-
-	return DatumGetBool(kpi_registry_value("SELECT EXISTS (SELECT FROM kpi.track_registry)",
-										   0, NULL, NULL, &isnull));
+		if (OidIsValid(table))
+			without_triggers = list_append_unique_oid(without_triggers, table);
+		if (object->classid == RelationRelationId && object->objsubid == 0 &&
+			kpi_registry_lists("track_registry", "relid", object->objid))
+			gone = lappend_oid(gone, object->objid);
+	}
+	foreach(lc, without_triggers)
+		kpi_record_unseen(lfirst_oid(lc), "TRIGGERS DISABLED");
+	if (gone != NIL)
+		forget_tables(gone);
 }
 
 /*
@@ -199,7 +296,7 @@ follow_body(void *arg)
 {
 	EventTriggerData *trigdata = arg;
 
-	if (!anything_tracked())
+	if (kpi_registry_is_empty("track_registry"))
 		return;
 	if (strcmp(trigdata->event, "ddl_command_end") == 0)
 		follow_commands(trigdata->parsetree);
@@ -230,19 +327,7 @@ kpi_follow_tracked(PG_FUNCTION_ARGS)
 }
 
 /*
- * Body of object_access().
- */
-static void
-drop_body(void *arg)
-{
-	Oid			parent = *(Oid *) arg;
-
-	kpi_record_unseen(parent, "DROP PARTITION");
-}
-
-/*
- * Hook: a partition is dropped.  When the event trigger runs, nothing tells any
- * more of which table it was one.
+ * Hook: a table is dropped.
  */
 static void
 object_access(ObjectAccessType access, Oid classid, Oid relid, int subid, void *arg)
@@ -250,16 +335,14 @@ object_access(ObjectAccessType access, Oid classid, Oid relid, int subid, void *
 	if (next_object_access_hook != NULL)
 		next_object_access_hook(access, classid, relid, subid, arg);
 
-	if (access == OAT_DROP && classid == RelationRelationId && subid == 0 &&
-		get_rel_relispartition(relid) && kpi_objects() != NULL)
+	if (access == OAT_DROP && classid == RelationRelationId && subid == 0)
 	{
-		Oid			parent = get_partition_parent(relid, true);
-		ErrorData  *error = kpi_run_guarded(drop_body, &parent);
+		char		relkind = get_rel_relkind(relid);
 
-		if (error != NULL)
-			ereport(WARNING,
-					(errcode(error->sqlerrcode),
-					 errmsg("could not record the drop of a partition: %s", error->message)));
+		if ((relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE ||
+			 relkind == RELKIND_FOREIGN_TABLE) &&
+			has_superclass(relid) && kpi_objects() != NULL)
+			note_lost_child(relid);
 	}
 }
 

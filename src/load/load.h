@@ -40,13 +40,6 @@ typedef struct TrackedTable
 	MemoryContext context;		/* of all this */
 } TrackedTable;
 
-/* A row of two values that are passed by value and are not null */
-typedef struct LoadRow
-{
-	Datum		first;
-	Datum		second;
-} LoadRow;
-
 /* follow.c */
 extern void kpi_load_init(void);
 
@@ -60,7 +53,6 @@ extern void kpi_record_unseen(Oid relid, const char *operation);
 /* triggers.c */
 extern bool kpi_is_track_trigger(const Trigger *trigger);
 extern bool kpi_has_disabled_track_triggers(Oid relid);
-extern List *kpi_load_rows(const char *sql, int nargs, Oid *argtypes, Datum *values);
 extern void kpi_repair_triggers(List *relids);
 extern bool kpi_repairing_triggers(void);
 

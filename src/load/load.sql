@@ -7,6 +7,10 @@ CREATE TABLE kpi.track_registry (
 	verified_at	timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 REVOKE ALL ON kpi.track_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.track_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.track_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.track_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.track_registry IS
 	'tables whose changes of data are recorded; write by kpi.track()';
 COMMENT ON COLUMN kpi.track_registry.relid IS 'the table';
@@ -37,6 +41,11 @@ CREATE TABLE kpi.data_change_log (
 );
 CREATE INDEX data_change_log_changed_at ON kpi.data_change_log (changed_at);
 REVOKE ALL ON kpi.data_change_log FROM PUBLIC;
+ALTER TABLE kpi.data_change_log REPLICA IDENTITY FULL;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.data_change_log
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.data_change_log ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.data_change_log IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.data_change_log IS
 	'one row for each statement that changed a tracked table; read kpi.data_change';
 COMMENT ON INDEX kpi.data_change_log_changed_at IS 'the changes of some time';
@@ -152,7 +161,8 @@ COMMENT ON FUNCTION kpi.follow_tracked() IS
 	'event trigger: partitions that come to a tracked table are tracked, those that go are not, and what no trigger sees is recorded';
 
 CREATE EVENT TRIGGER kpi_follow_tracked ON ddl_command_end
-	WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE SCHEMA')
+	WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE SCHEMA',
+				 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER TYPE')	-- rename columns of tables, too
 	EXECUTE FUNCTION kpi.follow_tracked();
 ALTER EVENT TRIGGER kpi_follow_tracked ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER kpi_follow_tracked IS
@@ -222,7 +232,7 @@ COMMENT ON COLUMN kpi.data_change.client_address IS 'where it came from; NULL fo
 COMMENT ON COLUMN kpi.data_change.command IS
 	'the command that the client sent, such as COPY, MERGE or CALL; NULL at the end of a transaction and in background processes';
 COMMENT ON COLUMN kpi.data_change.operation IS
-	'INSERT, UPDATE, DELETE, TRUNCATE; or what no trigger sees: ATTACH PARTITION, DETACH PARTITION, DROP PARTITION, INHERIT, NO INHERIT, ALTER TABLE (rewritten with other values), TRIGGERS DISABLED';
+	'INSERT, UPDATE, DELETE, TRUNCATE; or what no trigger sees: ATTACH PARTITION, DETACH PARTITION, DROP PARTITION, INHERIT, NO INHERIT, DROP CHILD, ALTER TABLE (rewritten with other values), TRIGGERS DISABLED';
 COMMENT ON COLUMN kpi.data_change.rows IS 'how many rows were touched; NULL where nobody counted';
 COMMENT ON COLUMN kpi.data_change.touched_from IS
 	'the earliest value of the time column among them, in UTC where it is a timestamptz; NULL if unknown';

@@ -26,6 +26,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "catalog/family.h"
 #include "catalog/registry.h"
 #include "load/load.h"
 #include "scope/key.h"
@@ -183,6 +184,8 @@ load_table(Oid relid)
 	MemoryContext context;
 	TrackedTable *table;
 
+	if (!kpi_family_registered("track_registry", list_make1_oid(relid), false))
+		return NULL;
 	(void) kpi_registry_read("WITH RECURSIVE ancestor (relid, distance) AS ("
 							 " SELECT $1, 0"
 							 " UNION"

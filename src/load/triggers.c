@@ -147,32 +147,26 @@ make_triggers(Oid relid)
 	kpi_run_utility(psprintf("ALTER TABLE ONLY %s%s", table, enable.data));
 }
 
+/* A table whose triggers are not as they should be */
+typedef struct Repair
+{
+	Oid			relid;
+	bool		wanted;			/* should it have any? */
+} Repair;
+
 /*
- * Take a row.
+ * Take a row of kpi.track_repairs.
  */
 static void
-take_row(HeapTuple row, TupleDesc desc, void *arg)
+take_repair(HeapTuple row, TupleDesc desc, void *arg)
 {
-	List	  **rows = arg;
-	LoadRow    *result = palloc(sizeof(LoadRow));
+	List	  **repairs = arg;
+	Repair	   *repair = palloc(sizeof(Repair));
 	bool		isnull;
 
-	result->first = kpi_row_value(row, desc, 1, &isnull);
-	result->second = kpi_row_value(row, desc, 2, &isnull);
-	*rows = lappend(*rows, result);
-}
-
-/*
- * Ask with the rights of the extension's owner for rows of two columns, which are
- * passed by value and are not null.
- */
-List *
-kpi_load_rows(const char *sql, int nargs, Oid *argtypes, Datum *values)
-{
-	List	   *result = NIL;
-
-	(void) kpi_registry_read(sql, nargs, argtypes, values, take_row, &result);
-	return result;
+	repair->relid = DatumGetObjectId(kpi_row_value(row, desc, 1, &isnull));
+	repair->wanted = DatumGetBool(kpi_row_value(row, desc, 2, &isnull));
+	*repairs = lappend(*repairs, repair);
 }
 
 /*
@@ -184,11 +178,13 @@ find_repairs(List *relids)
 {
 	Oid			argtypes[] = {OIDARRAYOID};
 	Datum		values[] = {kpi_oid_array(relids)};
+	List	   *repairs = NIL;
 
-	return kpi_load_rows("SELECT g.relation::oid, g.wanted FROM kpi.track_repairs g"
-						 " WHERE g.relation IN (SELECT f.relid FROM unnest($1) AS r (relid)"
-						 "  CROSS JOIN LATERAL kpi.relation_family(r.relid) AS f (relid))",
-						 1, argtypes, values);
+	(void) kpi_registry_read("SELECT g.relation::oid, g.wanted FROM kpi.track_repairs g"
+							 " WHERE g.relation IN (SELECT f.relid FROM unnest($1) AS r (relid)"
+							 "  CROSS JOIN LATERAL kpi.relation_family(r.relid) AS f (relid))",
+							 1, argtypes, values, take_repair, &repairs);
+	return repairs;
 }
 
 /*
@@ -197,13 +193,12 @@ find_repairs(List *relids)
 static void
 repair_table(void *arg)
 {
-	LoadRow    *row = arg;
-	Oid			relid = DatumGetObjectId(row->first);
+	Repair	   *repair = arg;
 
-	if (DatumGetBool(row->second))
-		make_triggers(relid);
+	if (repair->wanted)
+		make_triggers(repair->relid);
 	else
-		drop_triggers(relid);
+		drop_triggers(repair->relid);
 }
 
 /*
@@ -219,12 +214,11 @@ kpi_repair_triggers(List *relids)
 	{
 		foreach(lc, find_repairs(relids))
 		{
-			LoadRow    *row = lfirst(lc);
-			Oid			relid = DatumGetObjectId(row->first);
+			Repair	   *repair = lfirst(lc);
 
-			kpi_on_behalf_of(kpi_relation_owner(relid), repair_table, row);
-			if (!DatumGetBool(row->second))
-				kpi_record_unseen(relid, "TRIGGERS DISABLED");
+			kpi_on_behalf_of(kpi_relation_owner(repair->relid), repair_table, repair);
+			if (!repair->wanted)
+				kpi_record_unseen(repair->relid, "TRIGGERS DISABLED");
 		}
 	}
 	PG_CATCH();

@@ -19,7 +19,8 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
 #include "utils/guc.h"
-#include "utils/plancache.h"
+#include "utils/inval.h"
+#include "utils/syscache.h"
 
 #include "catalog/catalog.h"
 #include "errors.h"
@@ -48,14 +49,47 @@ static const struct config_enum_entry ungrouped_options[] = {
 static planner_hook_type next_planner = NULL;
 
 /*
- * Plans hold the settings that they were made under, so a change makes all of
- * them anew.
+ * Plans of statements with measures hold the settings that they were made under, so a
+ * change makes these anew, and no others: a function may have settings of its own, which
+ * come and go with each call of it.
+ *
+ * A plan can be told to hang on something only by a hash value of the system caches of
+ * types and functions.  This one is of no type, and if it were, such a plan would be made
+ * anew when the type changes.
+ */
+#define SETTINGS_HASH	0x6b706974
+
+/*
+ * Make anew the plans that hold settings.  Called at any moment, also when a transaction
+ * has failed: it must not touch catalogs.
+ */
+static void
+settings_changed(void)
+{
+	CallSyscacheCallbacks(TYPEOID, SETTINGS_HASH);
+}
+
+/*
+ * Let a plan be made anew when a setting changes.
+ */
+static void
+depend_on_settings(PlannedStmt *plan)
+{
+	PlanInvalItem *item = makeNode(PlanInvalItem);
+
+	item->cacheId = TYPEOID;
+	item->hashValue = SETTINGS_HASH;
+	plan->invalItems = lappend(plan->invalItems, item);
+}
+
+/*
+ * kpitables.carriers is another one.
  */
 static void
 assign_carriers(int newval, void *extra)
 {
 	if (newval != kpi_carriers)
-		ResetPlanCache();
+		settings_changed();
 }
 
 /*
@@ -65,7 +99,7 @@ static void
 assign_ungrouped(int newval, void *extra)
 {
 	if (newval != kpi_ungrouped)
-		ResetPlanCache();
+		settings_changed();
 }
 
 /*
@@ -76,6 +110,7 @@ measure_planner(Query *parse, const char *query_string, int cursorOptions,
 				ParamListInfo boundParams)
 {
 	PlannerGlobal *glob = NULL;
+	bool		has_measures = false;
 	PlannedStmt *result;
 
 	if (parse->commandType != CMD_UTILITY &&
@@ -87,7 +122,7 @@ measure_planner(Query *parse, const char *query_string, int cursorOptions,
 
 		rewrite.glob = glob = makeNode(PlannerGlobal);
 		glob->boundParams = boundParams;
-		kpi_rewrite_statement(parse, &rewrite);
+		has_measures = kpi_rewrite_statement(parse, &rewrite);
 	}
 
 	if (next_planner)
@@ -101,6 +136,8 @@ measure_planner(Query *parse, const char *query_string, int cursorOptions,
 		result->relationOids = list_concat(result->relationOids, glob->relationOids);
 		result->dependsOnRole |= glob->dependsOnRole;
 	}
+	if (has_measures)
+		depend_on_settings(result);
 	return result;
 }
 

@@ -141,7 +141,7 @@ extern bool kpi_may_have_measures(Query *query);
 extern bool kpi_has_measures(Query *query);
 extern Node *kpi_rewrite_condition(Rewrite *rewrite, QueryLevel *level,
 								   Node *condition);
-extern void kpi_rewrite_statement(Query *query, Rewrite *rewrite);
+extern bool kpi_rewrite_statement(Query *query, Rewrite *rewrite);
 
 /* consume.c */
 extern void kpi_check_chosen_rows(Rewrite *rewrite, Query *query);

@@ -4,6 +4,7 @@ CREATE FUNCTION kpi.measure_transition(state internal, value anyelement)
 RETURNS internal
 AS 'MODULE_PATHNAME', 'kpi_measure_transition'
 LANGUAGE C STABLE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.measure_transition(internal, anyelement) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.measure_transition(internal, anyelement) IS
 	'transition function of kpi.measure(), kpi.numerator() and kpi.denominator(): raises KP003, for they are replaced when a query is planned';
 
@@ -11,6 +12,7 @@ CREATE FUNCTION kpi.measure_final(state internal, value anyelement)
 RETURNS anyelement
 AS 'MODULE_PATHNAME', 'kpi_measure_final'
 LANGUAGE C STABLE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.measure_final(internal, anyelement) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.measure_final(internal, anyelement) IS
 	'final function of kpi.measure(), kpi.numerator() and kpi.denominator(): raises KP003, on empty input too';
 

@@ -489,15 +489,16 @@ rewrite_query(Rewrite *rewrite, Query *query, QueryLevel *parent, bool is_output
 
 /*
  * Replace all measures of a statement, in place.  Nothing happens to one that
- * has none.
+ * has none: false.
  */
-void
+bool
 kpi_rewrite_statement(Query *query, Rewrite *rewrite)
 {
 	kpi_inline_functions(rewrite, query);
 	if (!kpi_has_measures(query))
-		return;
+		return false;
 	kpi_check_chosen_rows(rewrite, query);
 	rewrite_query(rewrite, query, NULL, true);
 	kpi_replace_markers(rewrite, 0);
+	return true;
 }

@@ -50,6 +50,7 @@
 
 #include "catalog/behalf.h"
 #include "catalog/catalog.h"
+#include "catalog/events.h"
 #include "catalog/names.h"
 #include "catalog/registry.h"
 #include "catalog/utility.h"
@@ -822,19 +823,7 @@ kpi_small_group_limit(PG_FUNCTION_ARGS)
 }
 
 /*
- * Take a kind of objects of which one was dropped.
- */
-static void
-take_kind(HeapTuple row, TupleDesc desc, void *arg)
-{
-	List	  **kinds = arg;
-
-	*kinds = lappend(*kinds, makeString(kpi_row_text(row, desc, 1)));
-}
-
-/*
- * Errand: forget what was dropped.  A registry is touched only if something was
- * dropped that it may hold.
+ * Body of kpi_forget_dropped().
  */
 static void
 forget_body(void *arg)
@@ -842,21 +831,31 @@ forget_body(void *arg)
 	static const char *const kinds[] = {"view", "view", "view", "table", "view", "materialized view"};
 	static const char *const registries[] = {"metric_registry", "metric_view_registry",
 	"written_comment", "protection_registry", "accepted_bypass", "accepted_bypass"};
-	List	   *dropped = NIL;
+	List	   *dropped = kpi_dropped_objects();
 
-	(void) kpi_registry_read("SELECT DISTINCT d.object_type"
-							 " FROM pg_catalog.pg_event_trigger_dropped_objects() AS d"
-							 " WHERE d.object_type OPERATOR(pg_catalog.=) ANY ('{view,table,materialized view}')",
-							 0, NULL, NULL, take_kind, &dropped);
 	for (int i = 0; i < lengthof(registries); i++)
 	{
-		if (list_member(dropped, makeString(pstrdup(kinds[i]))))
+		List	   *relids = NIL;
+		ListCell   *lc;
+
+		foreach(lc, dropped)
+		{
+			KpiDroppedObject *object = lfirst(lc);
+
+			if (strcmp(object->type, kinds[i]) == 0 && !object->is_temporary &&
+				kpi_registry_lists(registries[i], "relid", object->objid))
+				relids = lappend_oid(relids, object->objid);
+		}
+		if (relids != NIL)
+		{
+			Oid			argtypes[] = {OIDARRAYOID};
+			Datum		values[] = {kpi_oid_array(relids)};
+
 			kpi_registry_execute(psprintf("DELETE FROM " KPI_SCHEMA ".%s AS r"
-										  " USING pg_catalog.pg_event_trigger_dropped_objects() AS d"
-										  " WHERE d.object_type OPERATOR(pg_catalog.=) '%s'"
-										  " AND d.objid OPERATOR(pg_catalog.=) r.relid",
-										  registries[i], kinds[i]),
-								 0, NULL, NULL, NULL);
+										  " WHERE r.relid OPERATOR(pg_catalog.=) ANY ($1)",
+										  registries[i]),
+								 1, argtypes, values, NULL);
+		}
 	}
 }
 

@@ -14,6 +14,10 @@ CREATE TABLE kpi.metric_registry (
 	min_group_rows	integer NOT NULL DEFAULT 0 CHECK (min_group_rows >= 0)
 );
 REVOKE ALL ON kpi.metric_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.metric_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.metric_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.metric_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.metric_registry IS
 	'metadata of metrics, one row a metric; read kpi.metrics, write by kpi.alter_metric()';
 COMMENT ON COLUMN kpi.metric_registry.relid IS 'the view that is the metric';
@@ -98,6 +102,7 @@ CREATE FUNCTION kpi.small_group_limit(metric regclass)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'kpi_small_group_limit'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION kpi.small_group_limit(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.small_group_limit(regclass) IS
 	'groups of fewer rows than this have no value, by the view''s own definition; 0 for no limit, NULL for what is not a metric';
 

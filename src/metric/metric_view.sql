@@ -10,6 +10,10 @@ CREATE TABLE kpi.metric_view_registry (
 	ungrouped		text CHECK (ungrouped IN ('contribution', 'null', 'error'))
 );
 REVOKE ALL ON kpi.metric_view_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.metric_view_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.metric_view_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.metric_view_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.metric_view_registry IS
 	'metadata of metric views, one row a view; read kpi.metric_views, write by kpi.alter_metric_view()';
 COMMENT ON COLUMN kpi.metric_view_registry.relid IS 'the view';

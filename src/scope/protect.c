@@ -17,7 +17,6 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "tcop/deparse_utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -25,6 +24,8 @@
 
 #include "catalog/behalf.h"
 #include "catalog/catalog.h"
+#include "catalog/events.h"
+#include "catalog/family.h"
 #include "catalog/names.h"
 #include "catalog/registry.h"
 #include "catalog/utility.h"
@@ -320,67 +321,24 @@ makes_relatives(Node *parsetree)
 	}
 }
 
-/* A relation or column of a command */
-typedef struct CommandObject
-{
-	Oid			relid;
-	AttrNumber	attnum;
-} CommandObject;
-
-/*
- * Take a row of the objects of a command.
- */
-static void
-take_object(HeapTuple row, TupleDesc desc, void *arg)
-{
-	List	  **objects = arg;
-	CommandObject *object = palloc(sizeof(CommandObject));
-	bool		isnull;
-
-	object->relid = DatumGetObjectId(kpi_row_value(row, desc, 1, &isnull));
-	object->attnum = DatumGetInt32(kpi_row_value(row, desc, 2, &isnull));
-	*objects = lappend(*objects, object);
-}
-
-/*
- * The relations of the command at hand, unless nothing is protected and there is no
- * dimension.
- */
-static List *
-command_objects(void)
-{
-	List	   *objects = NIL;
-
-	(void) kpi_registry_read("SELECT c.objid, c.objsubid"
-							 " FROM pg_catalog.pg_event_trigger_ddl_commands() AS c"
-							 " WHERE c.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid"
-							 " AND (EXISTS (SELECT FROM kpi.protection_registry)"
-							 " OR EXISTS (SELECT FROM kpi.dimension_registry))",
-							 0, NULL, NULL, take_object, &objects);
-	return objects;
-}
 
 /*
  * A column was renamed, and so were those of the tables below: let the registry call
  * the key as it is called now.
  */
 static void
-follow_rename(const char *old_name)
+follow_rename(RenameStmt *rename)
 {
 	ListCell   *lc;
 
-	foreach(lc, command_objects())
+	foreach(lc, kpi_renamed_relations((Node *) rename))
 	{
-		CommandObject *object = lfirst(lc);
 		Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID};
-		Datum		values[3];
-		char	   *new_name = get_attname(object->relid, object->attnum, true);
+		Datum		values[] = {ObjectIdGetDatum(lfirst_oid(lc)),
+		CStringGetTextDatum(rename->subname), CStringGetTextDatum(rename->newname)};
 
-		if (new_name == NULL)
+		if (!kpi_family_registered("protection_registry", list_make1_oid(lfirst_oid(lc)), true))
 			continue;
-		values[0] = ObjectIdGetDatum(object->relid);
-		values[1] = CStringGetTextDatum(old_name);
-		values[2] = CStringGetTextDatum(new_name);
 		kpi_registry_execute("UPDATE kpi.protection_registry SET attname = $3"
 							 " WHERE attname::pg_catalog.text OPERATOR(pg_catalog.=) $2"
 							 " AND relid IN (SELECT c.relid FROM kpi.relation_and_children($1) AS c (relid))",
@@ -434,18 +392,21 @@ kpi_protect_partitions(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	if (IsA(event->parsetree, RenameStmt))
 	{
-		if (((RenameStmt *) event->parsetree)->renameType == OBJECT_COLUMN)
-			follow_rename(((RenameStmt *) event->parsetree)->subname);
+		follow_rename((RenameStmt *) event->parsetree);
 		PG_RETURN_NULL();
 	}
 	if (!makes_relatives(event->parsetree))
 		PG_RETURN_NULL();
-	foreach(lc, command_objects())
-		relids = list_append_unique_oid(relids, ((CommandObject *) lfirst(lc))->relid);
-	if (relids != NIL)
+	foreach(lc, kpi_command_objects())
 	{
-		check_dimension_tables(relids);
-		fill_gaps(relids, true);
+		KpiCommandObject *object = lfirst(lc);
+
+		if (object->classid == RelationRelationId)
+			relids = list_append_unique_oid(relids, object->objid);
 	}
+	if (relids != NIL && !kpi_registry_is_empty("dimension_registry"))
+		check_dimension_tables(relids);
+	if (kpi_family_registered("protection_registry", relids, true))
+		fill_gaps(relids, true);
 	PG_RETURN_NULL();
 }

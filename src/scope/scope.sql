@@ -12,6 +12,10 @@ CREATE TABLE kpi.dimension_registry (
 	CHECK ((relid IS NULL) = (owner IS NOT NULL))
 );
 REVOKE ALL ON kpi.dimension_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.dimension_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.dimension_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.dimension_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.dimension_registry IS
 	'dimensions that rows are scoped by; read kpi.scope_dimensions, write by kpi.create_dimension()';
 COMMENT ON COLUMN kpi.dimension_registry.name IS 'name of the dimension';
@@ -47,6 +51,10 @@ CREATE TABLE kpi.scope_grant (
 	PRIMARY KEY (dimension, grantee, level, valid_until)
 );
 REVOKE ALL ON kpi.scope_grant FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.scope_grant
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.scope_grant ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.scope_grant IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.scope_grant IS
 	'scopes of roles; read kpi.scopes or kpi.my_scope(), write by kpi.grant_scope()';
 COMMENT ON COLUMN kpi.scope_grant.grantee IS 'the role that has the scope';
@@ -75,6 +83,10 @@ CREATE TABLE kpi.protection_registry (
 	PRIMARY KEY (relid, dimension)
 );
 REVOKE ALL ON kpi.protection_registry FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.protection_registry
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.protection_registry ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.protection_registry IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.protection_registry IS
 	'tables that obey scopes; read kpi.protections, write by kpi.protect()';
 COMMENT ON COLUMN kpi.protection_registry.relid IS 'the table';
@@ -151,6 +163,7 @@ CREATE FUNCTION kpi.in_scope_support(internal)
 RETURNS internal
 AS 'MODULE_PATHNAME', 'kpi_in_scope_support'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
+REVOKE ALL ON FUNCTION kpi.in_scope_support(internal) FROM PUBLIC;
 COMMENT ON FUNCTION kpi.in_scope_support(internal) IS
 	'planner support function of kpi.in_scope(): a condition on the column, with constants';
 

@@ -77,6 +77,15 @@ SELECT '! ' || name || ', column ' || attname FROM member_relation c
   JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
  WHERE relkind IN ('r', 'p', 'v', 'm') AND col_description(c.oid, attnum) IS NULL;
 
+\echo = every table has a replica identity, so that it can be published, and takes nothing that is replicated
+SELECT '! ' || name FROM member_relation c
+ WHERE relkind IN ('r', 'p')
+   AND NOT (relreplident = 'f'
+			OR relreplident = 'd' AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary));
+SELECT '! ' || name FROM member_relation c
+ WHERE relkind IN ('r', 'p')
+   AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgenabled = 'R' AND t.tgfoid = 'kpi.skip_replicated()'::regprocedure);
+
 -- Name here what pg_dump must not carry, with the reason.
 \echo = pg_dump carries the rows of every table and the state of every sequence
 SELECT '! ' || name FROM member_relation
@@ -90,6 +99,13 @@ SELECT '! ' || name || ': ' || privilege_type FROM member_relation, aclexplode(r
 SELECT '! ' || name || ', column ' || attname || ': ' || privilege_type FROM member_relation c
   JOIN pg_attribute a ON attrelid = c.oid, aclexplode(attacl)
  WHERE grantee = 0 AND NOT (relkind = 'v' AND privilege_type = 'SELECT');
+
+-- The folder is that of the tree.
+\set readme `cat README.md src/*/README.md 2>/dev/null`
+\echo = what PUBLIC may execute is named in a README
+SELECT '! there is none' WHERE :'readme' = '';
+SELECT '! ' || name FROM member_function
+ WHERE has_function_privilege('public', oid, 'EXECUTE') AND :'readme' !~ ('kpi\.' || proname || '\M');
 
 \echo = PUBLIC cannot create in the schema
 SELECT '! ' || nspname FROM pg_namespace WHERE nspname = 'kpi' AND has_schema_privilege('public', oid, 'CREATE');

@@ -90,6 +90,23 @@ SELECT to_regclass('shop.ordinary'), (SELECT count(*) FROM pg_inherits WHERE inh
 SELECT count(*) FROM noted();
 
 DROP TABLE sales; SELECT relation IS NOT NULL AS relation, operation FROM noted() ORDER BY 2;
+-- what goes with what it was part of is not told; what stays is told once a statement that it lost something
+CREATE TABLE root (at date) PARTITION BY RANGE (at); CREATE TABLE mid PARTITION OF root FOR VALUES FROM ('2026-01-01') TO ('2027-01-01') PARTITION BY RANGE (at); CREATE TABLE other PARTITION OF root FOR VALUES FROM ('2027-01-01') TO ('2028-01-01');
+CREATE TABLE another.leaf_1 PARTITION OF mid FOR VALUES FROM ('2026-01-01') TO ('2026-02-01'); CREATE TABLE another.leaf_2 PARTITION OF mid FOR VALUES FROM ('2026-02-01') TO ('2026-03-01'); CREATE TABLE leaf_3 PARTITION OF mid FOR VALUES FROM ('2026-03-01') TO ('2026-04-01');
+CREATE TABLE kept (at date); CREATE TABLE heir () INHERITS (kept); CREATE TABLE heir_of_two () INHERITS (kept); CREATE TABLE second (at date); ALTER TABLE heir_of_two INHERIT second;
+SELECT kpi.track('root', 'at'), kpi.track('kept', 'at'), kpi.track('second'); SELECT count(*) FROM noted();
+BEGIN; DROP TABLE another.leaf_1; ROLLBACK; SELECT * FROM noted();
+BEGIN; SAVEPOINT s; DROP TABLE another.leaf_1; ROLLBACK TO s; DROP TABLE leaf_3; COMMIT; SELECT * FROM noted();
+DO $$BEGIN DROP TABLE another.leaf_1; PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN DROP TABLE heir; END$$; SELECT * FROM noted();
+CREATE TABLE heir () INHERITS (kept);
+DROP TABLE another.leaf_1, another.leaf_2; SELECT * FROM noted();
+CREATE TABLE another.leaf_1 PARTITION OF mid FOR VALUES FROM ('2026-01-01') TO ('2026-02-01'); CREATE TABLE another.leaf_2 PARTITION OF mid FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+ALTER TABLE mid DETACH PARTITION another.leaf_2; DROP TABLE another.leaf_2; SELECT * FROM noted();
+DROP TABLE mid; SELECT * FROM noted();
+DROP TABLE heir_of_two; SELECT * FROM noted();
+CREATE SCHEMA third; ALTER TABLE heir SET SCHEMA third; ALTER TABLE other SET SCHEMA third; DROP SCHEMA third CASCADE; SELECT * FROM noted();
+CREATE TABLE heir () INHERITS (kept); CREATE TABLE other PARTITION OF root FOR VALUES FROM ('2027-01-01') TO ('2028-01-01'); SELECT count(*) FROM noted();
+DROP TABLE root, kept CASCADE; SELECT * FROM noted(); SELECT relid FROM kpi.track_registry;
 DROP SCHEMA shop, another CASCADE;
 SELECT count(*) AS registered FROM kpi.track_registry;
 DROP ROLE regress_kpi_owner, regress_kpi_other;

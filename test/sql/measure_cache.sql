@@ -120,6 +120,18 @@ RESET kpitables.carriers;
 EXECUTE average;
 CREATE FUNCTION careful() RETURNS bigint LANGUAGE sql STABLE SET kpitables.ungrouped = 'null' AS 'SELECT units FROM mart.sales WHERE id = 3';
 SELECT careful(), units FROM sales WHERE id = 3;
+-- a function with settings of its own, between executions and in the midst of them; a statement without measures keeps its
+-- plan, those with measures are made anew each time the setting is another than before
+CREATE FUNCTION strict() RETURNS text LANGUAGE plpgsql SET kpitables.carriers = strict SET kpitables.ungrouped = 'null' AS
+  $$BEGIN RETURN (SELECT units FROM mart.sales WHERE id = 3); END$$;
+CREATE FUNCTION fails() RETURNS text LANGUAGE plpgsql SET kpitables.carriers = strict AS $$BEGIN RETURN (SELECT avg(units) FROM mart.sales); END$$;
+CREATE FUNCTION loose() RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN (SELECT units FROM mart.sales WHERE id = 3) || ' ' || (SELECT avg(units) FROM mart.sales); END$$;
+PREPARE plain AS SELECT count(*) FROM orders WHERE id = $1;
+EXECUTE plain(3); EXECUTE rows; EXECUTE average; SELECT strict(); EXECUTE plain(3); EXECUTE rows; EXECUTE average; SELECT loose(), strict(), loose(), strict(), loose();
+SELECT fails(); EXECUTE average; SELECT loose();
+BEGIN; SAVEPOINT s; SET LOCAL kpitables.ungrouped = 'null'; EXECUTE rows; SELECT loose(); SELECT 1 / 0; ROLLBACK TO s; EXECUTE rows; SELECT loose(); ROLLBACK;
+DECLARE c CURSOR WITH HOLD FOR SELECT units, strict(), (SELECT strict()), units AS again FROM sales WHERE id = 3; SET kpitables.ungrouped = 'null'; FETCH c; EXECUTE rows; RESET kpitables.ungrouped; EXECUTE rows; CLOSE c;
+SELECT units, strict(), loose() FROM sales WHERE id IN (3, 4) ORDER BY id;
 RESET plan_cache_mode;
 
 -- B1: roles between executions, where rows depend on the role

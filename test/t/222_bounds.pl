@@ -278,7 +278,7 @@ for my $object ('m', 'mv', 'source', 'sales', 'stores', 'mean', 'mine_dimension'
 	};
 }
 
-for my $call ('kpi.additivity(%s)', 'kpi.is_ratio(%s)', 'kpi.metric_source(%s)', 'kpi.small_group_limit(%s)', '(SELECT count(*) FROM kpi.metric_view_columns(%s))', 'kpi.metric_view_source(%s)', '(SELECT count(*) FROM kpi.relation_family(%s))', '(SELECT count(*) FROM kpi.measures)', '(SELECT count(*) FROM kpi.metrics)',
+for my $call ('kpi.additivity(%s)', 'kpi.is_ratio(%s)', 'kpi.metric_source(%s)', '(SELECT count(*) FROM kpi.metric_view_columns(%s))', 'kpi.metric_view_source(%s)', '(SELECT count(*) FROM kpi.relation_family(%s))', '(SELECT count(*) FROM kpi.measures)', '(SELECT count(*) FROM kpi.metrics)',
 	'(SELECT count(*) FROM kpi.dimensions)', '(SELECT count(*) FROM kpi.protections)', '(SELECT count(*) FROM kpi.data_change)', '(SELECT count(*) FROM kpi.lineage)', q{(SELECT count(*) FROM kpi.upstream('s.mv'))}, q{(SELECT count(*) FROM kpi.impact('s.sales'))})
 {
 	my ($name) = $call =~ /(kpi\.\w+)/;
