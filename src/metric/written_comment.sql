@@ -7,6 +7,10 @@ CREATE TABLE kpi.written_comment (
 	PRIMARY KEY (relid, attnum)
 );
 REVOKE ALL ON kpi.written_comment FROM PUBLIC;
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.written_comment
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.written_comment ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.written_comment IS 'what comes by logical replication is of another database';
 COMMENT ON TABLE kpi.written_comment IS
 	'comments that the extension wrote on metrics, metric views and their columns: one that is not the same any more is somebody''s own, and stays';
 COMMENT ON COLUMN kpi.written_comment.relid IS 'the view';

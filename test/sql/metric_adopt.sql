@@ -38,7 +38,7 @@ RESET ROLE;
 DELETE FROM kpi.metric_registry; DELETE FROM kpi.metric_view_registry; DELETE FROM kpi.written_comment;
 SET ROLE regress_kpi_keeper;
 SELECT kpi.adopt('kept.alone'), kpi.adopt('kept.alone');
-SELECT metric FROM kpi.metrics ORDER BY 1::text;
+SELECT metric FROM kpi.metrics ORDER BY metric::text;
 SELECT kpi.alter_metric('kept.alone', definition => 'SELECT n + 2 FROM kept.n');
 -- one that a registered metric view names is told by itself
 SELECT kpi.adopt('kept.mv');
