@@ -330,8 +330,14 @@ search_body(void *arg)
 					 (Node *) linitial_node(TargetEntry, level.level.query->targetList)->expr);
 }
 
+/* The stored tree of view $1: it stays as it is when something is renamed */
+#define STORED_TREE	"(SELECT pg_catalog.md5(w.ev_action::pg_catalog.text) FROM pg_catalog.pg_rewrite AS w" \
+	" WHERE w.ev_class OPERATOR(pg_catalog.=) $1 AND w.rulename OPERATOR(pg_catalog.=) '_RETURN')"
+
 /*
- * Are the joins of a view, as it is now, accepted?
+ * Are the joins of a view, as it is now, accepted?  Its text may have other names by
+ * now, and its tree is another after a restore: one of them is the same.  The text
+ * cannot be told while somebody changes what the view reads.
  */
 static bool
 is_accepted(Oid view)
@@ -341,7 +347,8 @@ is_accepted(Oid view)
 
 	return kpi_registry_has("SELECT FROM kpi.accepted_fanout AS a"
 							" WHERE a.relid OPERATOR(pg_catalog.=) $1"
-							" AND a.definition OPERATOR(pg_catalog.=) pg_catalog.md5(kpi.view_definition($1))",
+							" AND (a.tree OPERATOR(pg_catalog.=) " STORED_TREE
+							" OR a.definition OPERATOR(pg_catalog.=) pg_catalog.md5(kpi.view_definition($1)))",
 							1, argtypes, values);
 }
 
@@ -447,8 +454,8 @@ kpi_accept_fanout(PG_FUNCTION_ARGS)
 	kpi_registry_execute("DELETE FROM kpi.accepted_fanout AS a WHERE a.relid OPERATOR(pg_catalog.=) $1",
 						 1, argtypes, values, nulls);
 	if (!PG_ARGISNULL(1) && VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)) > 0 &&
-		kpi_registry_execute("INSERT INTO kpi.accepted_fanout (relid, definition, reason)"
-							 " SELECT $1, pg_catalog.md5(d), $2 FROM kpi.view_definition($1) AS d"
+		kpi_registry_execute("INSERT INTO kpi.accepted_fanout (relid, definition, tree, reason)"
+							 " SELECT $1, pg_catalog.md5(d), " STORED_TREE ", $2 FROM kpi.view_definition($1) AS d"
 							 " WHERE d IS NOT NULL",
 							 2, argtypes, values, nulls) == 0)
 		ereport(ERROR,

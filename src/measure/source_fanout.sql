@@ -3,6 +3,7 @@
 CREATE TABLE kpi.accepted_fanout (
 	relid		regclass PRIMARY KEY,
 	definition	text NOT NULL,
+	tree		text NOT NULL,
 	reason		text NOT NULL,
 	accepted_by	text NOT NULL DEFAULT session_user,
 	accepted_at	timestamptz NOT NULL DEFAULT now()
@@ -12,6 +13,7 @@ COMMENT ON TABLE kpi.accepted_fanout IS
 	'views whose joins may repeat rows that metrics sum, and that is harmless; write by kpi.accept_fanout()';
 COMMENT ON COLUMN kpi.accepted_fanout.relid IS 'the view that has the join';
 COMMENT ON COLUMN kpi.accepted_fanout.definition IS 'MD5 of its definition then: another one is asked about again';
+COMMENT ON COLUMN kpi.accepted_fanout.tree IS 'MD5 of the stored tree of that, which renaming leaves as it is';
 COMMENT ON COLUMN kpi.accepted_fanout.reason IS 'why it is harmless';
 COMMENT ON COLUMN kpi.accepted_fanout.accepted_by IS 'who said so';
 COMMENT ON COLUMN kpi.accepted_fanout.accepted_at IS 'when that was';

@@ -52,6 +52,9 @@ SELECT accept_fanout('repeating', 'amounts are divided by payments elsewhere'), 
 SELECT relid, reason, accepted_by = session_user FROM kpi.accepted_fanout ORDER BY 1;
 SELECT alter_metric('b1', definition => 'SELECT sum(amount) + 0 FROM repeating');
 SELECT * FROM kpi.check();
+ALTER TABLE payments RENAME COLUMN paid TO settled; ALTER TABLE payments RENAME TO settlements;
+SELECT * FROM kpi.check();
+ALTER TABLE settlements RENAME COLUMN settled TO paid; ALTER TABLE settlements RENAME TO payments;
 CREATE OR REPLACE VIEW repeating AS SELECT o.*, p.paid FROM orders o LEFT JOIN payments p ON p.order_id = o.id AND p.paid > 0;
 SELECT object FROM kpi.check();
 SELECT accept_fanout('repeating', 'still'); SELECT count(*) FROM kpi.check();
