@@ -575,6 +575,10 @@ COMMENT ON COLUMN kpi.accepted_bypass.accepted_by IS 'who said so';
 COMMENT ON COLUMN kpi.accepted_bypass.accepted_at IS 'when that was';
 SELECT pg_catalog.pg_extension_config_dump('kpi.accepted_bypass',
 	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relid) ORDER BY ctid');
+CREATE TRIGGER skip_replicated BEFORE INSERT OR UPDATE OR DELETE ON kpi.accepted_bypass
+	FOR EACH ROW EXECUTE FUNCTION kpi.skip_replicated();
+ALTER TABLE kpi.accepted_bypass ENABLE REPLICA TRIGGER skip_replicated;
+COMMENT ON TRIGGER skip_replicated ON kpi.accepted_bypass IS 'what comes by logical replication is of another database';
 
 CREATE FUNCTION kpi.accept_bypass(view regclass, reason text)
 RETURNS void
