@@ -358,7 +358,7 @@ SELECT kpi.create_metric('nowhere.x', 'SELECT count(*) FROM def.sales');
 SELECT kpi.create_metric('def.sales', 'SELECT count(*) FROM def.sales');
 SELECT kpi.create_metric('def."x""; DROP TABLE def.sales; --"', 'SELECT count(*) FROM def.sales', label => $$'; DROP TABLE def.sales; --$$,
 						 description => E'\\''; DROP', tags => '{"''","\"\\"}', owner => NULL);
-SELECT metric, label, description, tags FROM kpi.metrics WHERE name LIKE 'x%';
+SELECT metric, label, description, tags FROM kpi.metrics WHERE name LIKE 'x%' ORDER BY name COLLATE "C";
 SELECT * FROM def."x""; DROP TABLE def.sales; --";
 SELECT kpi.alter_metric('def."x""; DROP TABLE def.sales; --"', definition => 'SELECT 2 * count(*) FROM def.sales');
 SELECT kpi.create_metric_view('def."v""; --"', ARRAY['region AS "r""; DROP TABLE def.sales; --"'],
