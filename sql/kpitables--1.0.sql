@@ -1557,7 +1557,7 @@ BEGIN ATOMIC
 	)
 	SELECT 'warning', u.relid::text,
 		   CASE WHEN u.problem IS NULL THEN 'it is not registered as the metric view that it is'
-				ELSE format('it has measures, but is none that could be registered as a metric view: %s', u.problem) END,
+				ELSE format('it has measures, but is none that could be registered as a metric view: %s; read a metric view in it instead, or make it with kpi.create_metric_view()', u.problem) END,
 		   CASE WHEN u.problem IS NULL THEN format('SELECT kpi.adopt(%L)', u.relid) END
 	  FROM unregistered u
 	UNION ALL

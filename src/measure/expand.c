@@ -116,13 +116,16 @@ report_misuse(QueryLevel *level, Origin *origin, Aggref *agg)
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("%s() over measure \"%s\" has no governed meaning; write %s, or that in a subquery at a finer grain and %s() of its result",
 						function, origin->name, measure, function),
+				 errhint("Query %s at a finer grain in a subquery, and apply %s() to its result.",
+						 measure, function),
 				 is_users ? errdetail("It is an aggregate that somebody defined: only SUM, AVG, MIN, MAX and COUNT of PostgreSQL itself stand for the value of a measure.") : 0));
 	instead = kpi_write_of_group(level, (Node *) linitial_node(TargetEntry, agg->args)->expr);
 	if (instead != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("measure \"%s\" must be the direct argument of %s(); write: %s",
-						origin->name, function, instead)));
+						origin->name, function, instead),
+				 errhint("Compute with the value of the group instead.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 			 errmsg("measure \"%s\" must be the direct argument of %s(); write %s FILTER (WHERE ...) for a condition on dimensions, or GROUP BY what it is computed with in a subquery first",
@@ -216,7 +219,8 @@ check_path_filters(Origin *origin)
 			ereport(ERROR,
 					(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 					 errmsg("rows of measure \"%s\" are filtered by measure \"%s\" before they are aggregated; choose groups by a condition on measure(%s) in HAVING",
-							origin->name, found.name, quote_identifier(found.name))));
+							origin->name, found.name, quote_identifier(found.name)),
+					 errhint("Filter groups by HAVING instead of rows by WHERE.")));
 	}
 }
 
@@ -230,7 +234,8 @@ check_barrier(Aggref *agg, Origin *origin)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("measure \"%s\" crosses %s before it is aggregated; write %s with GROUP BY in the inner query",
-						origin->name, origin->barrier, governed_call(agg, origin))));
+						origin->name, origin->barrier, governed_call(agg, origin)),
+				 errhint("Evaluate it before rows are taken away or put together.")));
 }
 
 /*
@@ -250,18 +255,21 @@ check_governed(QueryLevel *level, Aggref *agg, Carrier carrier, CarrierArgument 
 			ereport(ERROR,
 					(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 					 errmsg("COUNT(DISTINCT) over measure \"%s\" has no governed meaning; count distinct values of a dimension, or query measure(%s) in a subquery and count its results",
-							origin->name, quote_identifier(origin->name))));
+							origin->name, quote_identifier(origin->name)),
+					 errhint("The values of a measure are those of groups.")));
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("DISTINCT and ORDER BY have no meaning in %s() over measure \"%s\"; write: %s",
-						function, origin->name, governed_call(agg, origin))));
+						function, origin->name, governed_call(agg, origin)),
+				 errhint("A measure has one value for a group.")));
 	}
 	check_barrier(agg, origin);
 	if (carrier == CARRIER_COUNT && !kpi_counts(definition->expr))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("COUNT(%s) has no governed meaning, for the measure does not count; write count(*) for rows, or measure(%s) for the value",
-						quote_identifier(origin->name), quote_identifier(origin->name))));
+						quote_identifier(origin->name), quote_identifier(origin->name)),
+				 errhint("COUNT stands for the value of measures that count.")));
 	if (carrier == CARRIER_OTHER && kpi_carriers == CARRIERS_STRICT &&
 		kpi_sums_up(definition->expr))
 		ereport(ERROR,
@@ -274,7 +282,9 @@ check_governed(QueryLevel *level, Aggref *agg, Carrier carrier, CarrierArgument 
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("0 has no meaning beside measure \"%s\" in %s(); write NULL for 0, or measure(%s) FILTER (WHERE ...)",
 						origin->name, function, quote_identifier(origin->name)),
-				 errdetail("Zero for single rows is neutral in a sum of an additive measure only.")));
+				 errdetail("Zero for single rows is neutral in a sum of an additive measure only."),
+				 errhint("Write NULL for 0, or measure(%s) FILTER (WHERE ...).",
+						 quote_identifier(origin->name))));
 	if (arg->scaled != NULL && (carrier == CARRIER_COUNT || !kpi_sums_up(definition->expr)))
 		report_misuse(level, origin, agg);
 	check_path_filters(origin);
@@ -535,7 +545,8 @@ coerce_to_aggregate(Node *value, Aggref *agg, Origin *origin)
 				 errmsg("measure \"%s\" of type %s has no %s() of type %s; write: measure(%s)",
 						origin->name, format_type_be(type),
 						get_func_name(agg->aggfnoid), format_type_be(agg->aggtype),
-						quote_identifier(origin->name))));
+						quote_identifier(origin->name)),
+				 errhint("measure() has the type of the measure.")));
 
 	/* an aggregate promises a type without modifier */
 	if (exprTypmod(result) >= 0)
@@ -739,7 +750,9 @@ kpi_need_row_value(Rewrite *rewrite, Origin *origin, bool is_read)
 				 kpi_ungrouped == UNGROUPED_ERROR ?
 				 errdetail("kpitables.ungrouped is \"error\".") :
 				 errdetail("So its metric view %s wants it (ungrouped => 'error').",
-						   kpi_relation_name(origin_view(origin)))));
+						   kpi_relation_name(origin_view(origin))),
+				 errhint("Write measure(%s), with GROUP BY for the other columns.",
+						 quote_identifier(origin->name))));
 
 	foreach(lc, rewrite->markers)
 	{

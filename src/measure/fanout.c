@@ -620,5 +620,6 @@ kpi_check_fan_out(Origin *origin, Node *expr)
 			(errcode(ERRCODE_KPI_FAN_OUT),
 			 errmsg("join with \"%s\" may count rows of measure \"%s\" more than once; join on a unique key of \"%s\", use EXISTS or IN, or write measure(%s) with GROUP BY in a subquery that is then joined",
 					name, origin->name, name, quote_identifier(origin->name)),
-			 errdetail("The join is not on a unique key of \"%s\".", name)));
+			 errdetail("The join is not on a unique key of \"%s\".", name),
+			 errhint("Join on a unique key, use EXISTS or IN, or aggregate the measure in a subquery before joining.")));
 }

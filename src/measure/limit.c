@@ -135,6 +135,7 @@ kpi_require_all_rows(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("measure \"%s\" crosses %s before it is aggregated; write measure(%s) with GROUP BY in the inner query, or bind NULL",
-						measure, clause, quote_identifier(measure))));
+						measure, clause, quote_identifier(measure)),
+				 errhint("Evaluate it before rows are taken away.")));
 	PG_RETURN_INT64(value);
 }

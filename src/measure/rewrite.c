@@ -101,7 +101,8 @@ report_unevaluated(Origin *origin, const char *where)
 	ereport(ERROR,
 			(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 			 errmsg("measure \"%s\" cannot be in %s of a query that aggregates; choose groups by a condition on measure(%s) in HAVING, or evaluate it in a subquery first",
-					origin->name, where, quote_identifier(origin->name))));
+					origin->name, where, quote_identifier(origin->name)),
+			 errhint("Filter groups by HAVING instead of rows by WHERE.")));
 }
 
 /*
@@ -174,14 +175,16 @@ check_window_function(QueryLevel *level, WindowFunc *func)
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("OVER has no meaning in %s(); write sum(%s(x)) OVER (...) in a query with GROUP BY",
-						get_func_name(func->winfnoid), get_func_name(func->winfnoid))));
+						get_func_name(func->winfnoid), get_func_name(func->winfnoid)),
+				 errhint("A window works on values, which measures have for groups.")));
 	if (kpi_find_measure(level, (Node *) func->args, &origin) ||
 		kpi_find_measure(level, (Node *) func->aggfilter, &origin))
 		ereport(ERROR,
 				(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 				 errmsg("window function %s() cannot read measure \"%s\" of single rows; write %s(measure(%s)) OVER (...) in a query with GROUP BY",
 						get_func_name(func->winfnoid), origin.name,
-						get_func_name(func->winfnoid), quote_identifier(origin.name))));
+						get_func_name(func->winfnoid), quote_identifier(origin.name)),
+				 errhint("A window works on values, which measures have for groups.")));
 }
 
 /*
@@ -288,7 +291,8 @@ check_not_key(Query *query, TargetEntry *tle, Origin *origin)
 			ereport(ERROR,
 					(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 					 errmsg("measure \"%s\" cannot be a key of a window; write measure(%s) there, with GROUP BY for the dimensions",
-							origin->name, quote_identifier(origin->name))));
+							origin->name, quote_identifier(origin->name)),
+					 errhint("A window works on values, which measures have for groups.")));
 	}
 }
 
@@ -390,7 +394,8 @@ check_set_operation(QueryLevel *level, Node *node)
 			ereport(ERROR,
 					(errcode(ERRCODE_KPI_MEASURE_MISUSE),
 					 errmsg("measure \"%s\" cannot be compared by a set operation; write measure(%s) with GROUP BY in each branch, or UNION ALL",
-							origin.name, quote_identifier(origin.name))));
+							origin.name, quote_identifier(origin.name)),
+					 errhint("What is compared must have a value.")));
 	}
 }
 

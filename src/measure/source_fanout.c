@@ -207,9 +207,7 @@ static bool
 has_table_counted_once(SourceSearch *search, SourceLevel *level, Node *expr,
 					   PathStep *above, FanOut *fan_out)
 {
-	List	   *vars = pull_var_clause(flatten_join_alias_vars(level->level.query, copyObject(expr)),
-									   PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
-									   PVC_RECURSE_PLACEHOLDERS);
+	List	   *vars = pull_vars_of_level(flatten_join_alias_vars(level->level.query, copyObject(expr)), 0);
 	ListCell   *lc;
 
 	check_stack_depth();
@@ -277,9 +275,7 @@ static void
 judge_column(SourceSearch *search, SourceLevel *level, Node *expr)
 {
 	JudgeContext context = {search, level};
-	List	   *vars = pull_var_clause(flatten_join_alias_vars(level->level.query, copyObject(expr)),
-									   PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
-									   PVC_RECURSE_PLACEHOLDERS);
+	List	   *vars = pull_vars_of_level(flatten_join_alias_vars(level->level.query, copyObject(expr)), 0);
 	ListCell   *lc;
 
 	check_stack_depth();

@@ -46,6 +46,7 @@
 
 #include "catalog/behalf.h"
 #include "catalog/catalog.h"
+#include "catalog/events.h"
 #include "catalog/peek.h"
 #include "catalog/registry.h"
 #include "catalog/utility.h"
@@ -340,18 +341,6 @@ touch_relation(Touched *touched, Oid relid)
 }
 
 /*
- * Take an object that a command changed.
- */
-static void
-take_object(HeapTuple row, TupleDesc desc, void *arg)
-{
-	bool		isnull;
-
-	touch(arg, DatumGetObjectId(kpi_row_value(row, desc, 1, &isnull)),
-		  DatumGetObjectId(kpi_row_value(row, desc, 2, &isnull)));
-}
-
-/*
  * The relations that the command at hand changed, or whose queries name what it
  * changed.
  */
@@ -366,9 +355,13 @@ touched_relations(void)
 	control.hcxt = CurrentMemoryContext;
 	touched.known = hash_create("objects touched by DDL", 64, &control,
 								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	(void) kpi_registry_read("SELECT classid, objid FROM pg_catalog.pg_event_trigger_ddl_commands()"
-							 " WHERE schema_name IS DISTINCT FROM 'pg_temp'",
-							 0, NULL, NULL, take_object, &touched);
+	foreach(lc, kpi_command_objects())
+	{
+		KpiCommandObject *object = lfirst(lc);
+
+		if (!object->is_temporary)
+			touch(&touched, object->classid, object->objid);
+	}
 	foreach(lc, touched.objects)
 	{
 		ObjectAddress *object = lfirst(lc);
@@ -393,14 +386,15 @@ touched_relations(void)
 static bool
 any_registered(List *relids)
 {
-	Oid			argtypes[] = {OIDARRAYOID};
-	Datum		values[] = {kpi_oid_array(relids)};
+	ListCell   *lc;
 
-	return kpi_registry_has("SELECT FROM kpi.metric_registry"
-							" WHERE relid::pg_catalog.oid OPERATOR(pg_catalog.=) ANY ($1)"
-							" UNION ALL SELECT FROM kpi.metric_view_registry"
-							" WHERE relid::pg_catalog.oid OPERATOR(pg_catalog.=) ANY ($1) LIMIT 1",
-							1, argtypes, values);
+	foreach(lc, relids)
+	{
+		if (kpi_registry_lists("metric_registry", "relid", lfirst_oid(lc)) ||
+			kpi_registry_lists("metric_view_registry", "relid", lfirst_oid(lc)))
+			return true;
+	}
+	return false;
 }
 
 /*

@@ -86,10 +86,10 @@ find_gaps(List *relids)
 }
 
 /*
- * A parent that does not obey would show rows of the table.
+ * A parent that does not obey, or is no longer to, would show rows of the table.
  */
 static void
-report_parent(Gap *gap)
+report_parent(Gap *gap, bool unprotecting)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -97,6 +97,10 @@ report_parent(Gap *gap)
 					kpi_relation_name(gap->relid), gap->dimension,
 					kpi_relation_name(gap->parent)),
 			 errdetail("Queries of the parent would show all rows of the table."),
+			 unprotecting ?
+			 errhint("Run kpi.unprotect(%s, %s) first.",
+					 quote_literal_cstr(kpi_relation_name(gap->relid)),
+					 kpi_name_as_argument(gap->dimension)) :
 			 errhint("Run kpi.protect(%s, %s, %s%s) first.",
 					 quote_literal_cstr(kpi_relation_name(gap->parent)),
 					 kpi_name_as_argument(gap->dimension), kpi_name_as_argument(gap->column),
@@ -127,7 +131,7 @@ fill_gaps(List *relids, bool as_owners)
 	foreach(lc, gaps)
 	{
 		if (OidIsValid(((Gap *) lfirst(lc))->parent))
-			report_parent(lfirst(lc));
+			report_parent(lfirst(lc), false);
 	}
 	foreach(lc, gaps)
 	{
@@ -255,6 +259,7 @@ kpi_unprotect(PG_FUNCTION_ARGS)
 	Oid			argtypes[] = {REGCLASSOID, TEXTOID};
 	Datum		values[] = {PG_GETARG_DATUM(0), (Datum) 0};
 	List	   *family;
+	bool		was_registered;
 	ListCell   *lc;
 
 	kpi_check_owner(relid);
@@ -262,26 +267,34 @@ kpi_unprotect(PG_FUNCTION_ARGS)
 								 is_protected_by, &relid);
 	values[1] = CStringGetTextDatum(dimension);
 	family = find_all_inheritors(relid, AccessExclusiveLock, NULL);
-	if (kpi_registry_execute("DELETE FROM kpi.protection_registry"
-							 " WHERE relid OPERATOR(pg_catalog.=) $1 AND dimension OPERATOR(pg_catalog.=) $2",
-							 2, argtypes, values, NULL) == 0 &&
-		!kpi_has_scope_policy(relid, dimension))
+	was_registered = kpi_registry_execute("DELETE FROM kpi.protection_registry"
+										  " WHERE relid OPERATOR(pg_catalog.=) $1 AND dimension OPERATOR(pg_catalog.=) $2",
+										  2, argtypes, values, NULL) > 0;
+	if (!was_registered && !kpi_has_scope_policy(relid, dimension))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("table %s is not protected by dimension \"%s\"",
 						kpi_relation_name(relid), dimension)));
-	if (must_obey(relid, dimension))
+	if (must_obey(relid, dimension) && !was_registered)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table %s is protected by dimension \"%s\" because a parent is",
 						kpi_relation_name(relid), dimension),
 				 errhint("Unprotect the topmost parent.")));
+	if (must_obey(relid, dimension))
+	{
+		/* from now on for its parents alone, which may protect less */
+		foreach(lc, family)
+			kpi_drop_policies(lfirst_oid(lc), dimension);
+		fill_gaps(list_make1_oid(relid), false);
+		PG_RETURN_VOID();
+	}
 
 	/* one below that is protected by itself must not be seen through this one */
 	foreach(lc, find_gaps(family))
 	{
 		if (OidIsValid(((Gap *) lfirst(lc))->parent))
-			report_parent(lfirst(lc));
+			report_parent(lfirst(lc), true);
 	}
 	foreach(lc, family)
 	{

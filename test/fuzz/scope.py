@@ -674,6 +674,7 @@ class Round:
         bound = relation.bound
         self.as_owner("ALTER TABLE s.%s DETACH PARTITION s.%s" % (parent, name) if bound else "ALTER TABLE s.%s NO INHERIT s.%s" % (name, parent))
         relation.parent, relation.bound = None, None
+        relation.own = set(relation.protections)
         relation.columns = {c: list(v) for c, v in relation.columns.items()}
         self.add_reader(name)
         yield "%s no longer belongs to %s" % (name, parent)
@@ -747,6 +748,10 @@ class Round:
         return sorted((r.name, d) for r in self.world.relations.values() if not r.parent and name in (None, r.name) for d in r.protections)
 
     def unprotect(self, name, dimension):
+        for member in self.world.family(name):
+            if member != name and dimension in self.world.relations[member].own:
+                self.as_owner("SELECT kpi.unprotect(%s, %s)", ("s." + member, dimension))
+            self.world.relations[member].own.discard(dimension)
         self.as_owner("SELECT kpi.unprotect(%s, %s)", ("s." + name, dimension))
         for member in self.world.family(name):
             del self.world.relations[member].protections[dimension]
@@ -1022,6 +1027,7 @@ class Round:
             return
         excuses = []
         wanted = [in_order(w.visible(user, reader.target, since, excuses, source=before)) for w in (self.world, before)]
+        reader.expected(self.world, user, since, excuses)       # for what may excuse an error on the way through a view
         self.compare(reader, user, wanted, rows, error, excuses, self.history[-3:] + [done])
 
     def look_insert(self):

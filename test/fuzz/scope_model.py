@@ -44,6 +44,7 @@ class Relation:
         self.bound = None               # of a partition: (column, values)
         self.rows = {}                  # id -> {logical name: text or None}
         self.protections = {}           # name of the dimension -> (column, are writes protected?)
+        self.own = set()                # dimensions that it is registered for itself, though it has a parent
         self.secured = True             # is row security enabled, if there are protections?
 
 

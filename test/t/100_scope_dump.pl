@@ -67,7 +67,7 @@ sub answers
 			SELECT 'partition', count(*), sum(amount) FROM shop.orders_1;
 			SELECT 'metric', * FROM shop.revenue;
 			SELECT 'by store', store_id, kpi.measure(revenue), kpi.measure(heads) FROM shop.sales GROUP BY store_id ORDER BY 2;
-			SELECT 'scope', dimension, level, members, through, valid_until FROM kpi.my_scope();
+			SELECT 'scope', dimension, level, members, through, valid_until FROM kpi.my_scope() ORDER BY 2, 3, 4, 5, 6;
 			SELECT 'scopes', role, dimension, level, members, valid_until, granted_by, granted_at FROM kpi.scopes ORDER BY 2, 3, 4, 5, 6;
 			SELECT 'dimensions', * FROM kpi.scope_dimensions ORDER BY 2;
 			SELECT 'protections', relation, dimension, expression, writes FROM kpi.protections ORDER BY relation::text, dimension;

@@ -213,7 +213,7 @@ foreach my $db ('plain', 'parallel', 'parts')
 		SELECT relation, rows, touched_from FROM kpi.data_change WHERE relation <> 'shop.b_0'::regclass ORDER BY changed_at DESC LIMIT 2}), "shop.a|1|2027-02-01 00:00:00\nshop.a|1|2027-01-01 00:00:00", "G5: and $db records on, and follows its time column");
 }
 like($node->safe_psql('disabled', 'SELECT object, problem, remedy FROM kpi.check()'), qr/^shop\.a\|triggers that record changes of data are missing or do not always fire\|SELECT kpi\.track\('shop\.a', 'at'\)$/m, 'G5, D5: triggers that a restore disabled are told of');
-$node->safe_psql('disabled', q{SELECT kpi.track('shop.a', 'at'), kpi.track('shop.b', 'at'), kpi.track('shop.stock')});
+$node->safe_psql('disabled', "SELECT remedy FROM kpi.check() WHERE remedy NOT LIKE '%refresh_lineage%' \\gexec");
 is($node->safe_psql('disabled', 'SELECT * FROM kpi.check() WHERE remedy IS DISTINCT FROM $$SELECT kpi.refresh_lineage()$$'), '', 'D5: and the remedy mends them');
 
 my $log = slurp_file($node->logfile);

@@ -148,7 +148,7 @@ $node->safe_psql('big', q{
 	DO $$
 	BEGIN
 		FOR t IN 0..199 LOOP
-			EXECUTE format('CREATE TABLE b.t%s (id int, k int, day date, region text, status text, amount numeric, refund numeric, cost numeric, note text)', t);
+			EXECUTE format('CREATE TABLE b.t%s (id int PRIMARY KEY, k int, day date, region text, status text, amount numeric, refund numeric, cost numeric, note text)', t);
 			EXECUTE format('CREATE VIEW b.v%s AS SELECT a.id, a.day, a.region, a.status, a.amount - a.refund AS net, a.cost, p.amount AS other FROM b.t%s a LEFT JOIN b.t%s p ON p.id = a.k WHERE a.status <> ''void''', t, t, greatest(t - 1, 0));
 			PERFORM kpi.create_metric(format('b.m%s_0', t), format('SELECT sum(net) FROM b.v%s', t));
 			PERFORM kpi.create_metric(format('b.m%s_1', t), format('SELECT count(*) FROM b.v%s WHERE status = ''paid''', t));

@@ -70,6 +70,9 @@ my @foresight = (
 	[ qr/protection_registry/, qr/^policy kpi_\w+ was changed$/ ],
 	[ qr/dimension_registry/, qr/^the role that owned the dimension was dropped$/ ],
 	[ qr/admin/, qr/^the role that administered the dimension was dropped$/ ],
+	[ qr/RENAME|SET SCHEMA/, qr/^comments of metrics are out of date: |is called otherwise now: / ],    # nobody reads them yet
+	[ qr/DETACH|NO INHERIT/, qr/is not registered as protected$/ ],    # it obeys, and may be forgotten
+	[ qr/TRIGGER store_dimension/, qr/scopes follow changes late$/ ],    # the next transaction may see them all the same
 );
 
 sub harmless
@@ -117,7 +120,8 @@ sub problems
 	push @problems, 'remedies do not end it: ' . $json->encode(\@left) if grep { defined $_->{remedy} } @left;
 	push @problems, 'neither a remedy nor what to do: ' . $json->encode($_) foreach grep { !defined $_->{remedy} && $_->{problem} !~ /\b(?:with kpi\.|let other roles|until it is created again|from there|as another)/ } @left;
 	my @still = @left || grep({ $_->{problem} =~ /^(?:members match nothing|its time column)/ } @told) ? () : worse($healthy, $answer->{mended} // {}, $sql);
-	push @problems, 'not mended: ' . join('; ', @still) if @still && @told;
+	# what was dropped does not come back
+	push @problems, 'not mended: ' . join('; ', @still) if @still && @told && $sql !~ /^DROP TABLE/;
 	$count{ @told ? (@left ? 'told' : 'told and mended') : 'harmless' }++;
 	return @problems;
 }
