@@ -270,6 +270,8 @@ class Reader:
             return [k for k in world.dimensions[self.target].possible if keys == model.ALL or model.normal(kind, k) in keys] + [None] * (keys == model.ALL)
         only = self.target.startswith("ONLY ")
         definer = VIEWER if "definer's view" in self.name else None
+        if self.name.startswith("measure"):
+            definer = world.relations[self.target].owner        # of the metric view, too
         if self.name == "definer's function":
             user = DEFINER
         return list(world.visible(user, self.target.replace("ONLY s.", ""), when, excuses, only=only, definer=definer))
