@@ -171,11 +171,11 @@ SELECT create_dimension('dep_store', 'dep.stores', key => 'id');
 SELECT create_dimension('dep_kind', type => 'text', or_replace => true), create_dimension('dep_kind', admin => 'regress_kpi_admin', or_replace => true);
 SELECT create_dimension('dep_kind', type => 'date', or_replace => true);
 SELECT name, key, levels, type, admin FROM kpi.scope_dimensions WHERE name ~ '^dep' ORDER BY 1;
-SELECT format('GRANT CREATE ON DATABASE %I TO regress_kpi_deployer', current_database()) \gexec
+DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_kpi_deployer', current_database()); END $$;
 SET ROLE regress_kpi_deployer;
 SELECT create_dimension('dep_kind', admin => 'regress_kpi_deployer', or_replace => true);
 RESET ROLE;
 SELECT drop_dimension('dep_store'), drop_dimension('dep_kind');
-SELECT format('REVOKE CREATE ON DATABASE %I FROM regress_kpi_deployer', current_database()) \gexec
+DO $$ BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM regress_kpi_deployer', current_database()); END $$;
 DROP SCHEMA dep CASCADE;
 DROP ROLE regress_kpi_deployer, regress_kpi_admin;
