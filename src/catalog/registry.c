@@ -22,8 +22,8 @@
 #include "access/skey.h"
 #include "access/stratnum.h"
 #include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -37,9 +37,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/relcache.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 #include "catalog/behalf.h"
 #include "catalog/catalog.h"
@@ -281,29 +279,69 @@ open_registry(const char *table)
 }
 
 /*
- * Read the rows of a registry table that hold a text in the first column of its
- * primary key.  Returns their number.
+ * The index of a table that finds the values of a column, or InvalidOid.
  */
-uint64
-kpi_registry_find(const char *table, const char *column, const char *value,
-				  KpiRowTaker taker, void *arg)
+static Oid
+index_on(Relation rel, AttrNumber attnum)
+{
+	Oid			collation = TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attcollation;
+	Oid			result = InvalidOid;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (index->rd_rel->relam == BTREE_AM_OID &&
+			index->rd_index->indisvalid &&
+			!index->rd_index->indcheckxmin &&
+			index->rd_index->indkey.values[0] == attnum &&
+			index->rd_indcollation[0] == collation &&
+			heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+			result = lfirst_oid(lc);
+		index_close(index, AccessShareLock);
+	}
+	return result;
+}
+
+/* Which rows of a table of the extension */
+typedef struct RowSearch
+{
+	const char *column;			/* NULL: all rows */
+	RegProcedure equal;
+	Datum		value;
+	uint64		most;			/* how many rows are enough */
+} RowSearch;
+
+/*
+ * Read rows of a table of the extension as a catalog is read.  Returns their number.
+ */
+static uint64
+scan_registry(const char *table, RowSearch search, KpiRowTaker taker, void *arg)
 {
 	Relation	rel = open_registry(table);
-	Oid			index = RelationGetPrimaryKeyIndex(rel);
-	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), column);
+	Oid			index = InvalidOid;
 	uint64		nrows = 0;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	row;
 
-	ScanKeyInit(&key, attnum, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(value));
-	key.sk_collation = TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attcollation;
+	if (search.column != NULL)
+	{
+		AttrNumber	attnum = get_attnum(RelationGetRelid(rel), search.column);
+
+		index = index_on(rel, attnum);
+		ScanKeyInit(&key, attnum, BTEqualStrategyNumber, search.equal, search.value);
+		key.sk_collation = TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attcollation;
+	}
 	PushActiveSnapshot(kpi_newest_snapshot());
-	scan = systable_beginscan(rel, index, OidIsValid(index), GetActiveSnapshot(), 1, &key);
-	while (HeapTupleIsValid(row = systable_getnext(scan)))
+	scan = systable_beginscan(rel, index, OidIsValid(index), GetActiveSnapshot(),
+							  search.column == NULL ? 0 : 1, &key);
+	while (nrows < search.most && HeapTupleIsValid(row = systable_getnext(scan)))
 	{
 		CHECK_FOR_INTERRUPTS();
-		taker(row, RelationGetDescr(rel), arg);
+		if (taker != NULL)
+			taker(row, RelationGetDescr(rel), arg);
 		nrows++;
 	}
 	systable_endscan(scan);
@@ -313,54 +351,39 @@ kpi_registry_find(const char *table, const char *column, const char *value,
 }
 
 /*
- * The index of a table that begins with a column, or InvalidOid.
+ * Read the rows of a table of the extension whose column holds a text.  Returns their
+ * number.
  */
-static Oid
-index_on(Relation rel, AttrNumber attnum)
+uint64
+kpi_registry_find(const char *table, const char *column, const char *value,
+				  KpiRowTaker taker, void *arg)
 {
-	Oid			result = InvalidOid;
-	ListCell   *lc;
+	RowSearch	search = {column, F_TEXTEQ, CStringGetTextDatum(value), PG_UINT64_MAX};
 
-	foreach(lc, RelationGetIndexList(rel))
-	{
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_index index;
-
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		index = (Form_pg_index) GETSTRUCT(tuple);
-		if (index->indisvalid && index->indkey.values[0] == attnum &&
-			heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
-			result = lfirst_oid(lc);
-		ReleaseSysCache(tuple);
-	}
-	return result;
+	return scan_registry(table, search, taker, arg);
 }
 
 /*
- * Does a column of a table of the extension, which holds OIDs, hold this one?
+ * The same of a column that holds OIDs.
+ */
+uint64
+kpi_registry_find_oid(const char *table, const char *column, Oid value,
+					  KpiRowTaker taker, void *arg)
+{
+	RowSearch	search = {column, F_OIDEQ, ObjectIdGetDatum(value), PG_UINT64_MAX};
+
+	return scan_registry(table, search, taker, arg);
+}
+
+/*
+ * Does a column that holds OIDs hold this one?
  */
 bool
 kpi_registry_lists(const char *table, const char *column, Oid value)
 {
-	Relation	rel = open_registry(table);
-	AttrNumber	attnum;
-	Snapshot	snapshot;
-	ScanKeyData key;
-	SysScanDesc scan;
-	Oid			index;
-	bool		result;
+	RowSearch	search = {column, F_OIDEQ, ObjectIdGetDatum(value), 1};
 
-	attnum = get_attnum(RelationGetRelid(rel), column);
-	index = index_on(rel, attnum);
-	snapshot = RegisterSnapshot(kpi_newest_snapshot());
-	ScanKeyInit(&key, attnum, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(value));
-	scan = systable_beginscan(rel, index, OidIsValid(index), snapshot, 1, &key);
-	result = HeapTupleIsValid(systable_getnext(scan));
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
-	return result;
+	return scan_registry(table, search, NULL, NULL) > 0;
 }
 
 /*
@@ -369,40 +392,54 @@ kpi_registry_lists(const char *table, const char *column, Oid value)
 bool
 kpi_registry_is_empty(const char *table)
 {
-	return kpi_registry_oids(table, NULL) == NIL;
+	RowSearch	search = {NULL, InvalidOid, (Datum) 0, 1};
+
+	return scan_registry(table, search, NULL, NULL) == 0;
+}
+
+/* OIDs that are collected from a column */
+typedef struct OidColumn
+{
+	const char *name;
+	List	   *oids;
+} OidColumn;
+
+/*
+ * Take the OID in a column.
+ */
+static void
+take_named_oid(HeapTuple row, TupleDesc desc, void *arg)
+{
+	OidColumn  *column = arg;
+	bool		isnull;
+	Datum		value = kpi_row_named(row, desc, column->name, &isnull);
+
+	column->oids = lappend_oid(column->oids, isnull ? InvalidOid : DatumGetObjectId(value));
 }
 
 /*
- * The OIDs in a column of a table of the extension; without a column, a zero if the
- * table has rows.
+ * The OIDs in a column of a table of the extension.
  */
 List *
 kpi_registry_oids(const char *table, const char *column)
 {
-	Relation	rel = open_registry(table);
-	AttrNumber	attnum;
-	Snapshot	snapshot;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	List	   *result = NIL;
+	RowSearch	search = {NULL, InvalidOid, (Datum) 0, PG_UINT64_MAX};
+	OidColumn	result = {column, NIL};
 
-	attnum = column == NULL ? InvalidAttrNumber : get_attnum(RelationGetRelid(rel), column);
-	snapshot = RegisterSnapshot(kpi_newest_snapshot());
-	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
-	while ((column != NULL || result == NIL) &&
-		   HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		bool		isnull = true;
-		Datum		value = (Datum) 0;
+	(void) scan_registry(table, search, take_named_oid, &result);
+	return result.oids;
+}
 
-		if (column != NULL)
-			value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
-		result = lappend_oid(result, isnull ? InvalidOid : DatumGetObjectId(value));
-	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
-	return result;
+/*
+ * Take an OID, the first column of a result, into a list.
+ */
+void
+kpi_take_oid(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **oids = arg;
+	bool		isnull;
+
+	*oids = lappend_oid(*oids, DatumGetObjectId(kpi_row_value(row, desc, 1, &isnull)));
 }
 
 /*

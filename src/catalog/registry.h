@@ -23,6 +23,8 @@ extern uint64 kpi_registry_read(const char *sql, int nargs, Oid *argtypes,
 								Datum *values, KpiRowTaker taker, void *arg);
 extern uint64 kpi_registry_find(const char *table, const char *column, const char *value,
 								KpiRowTaker taker, void *arg);
+extern uint64 kpi_registry_find_oid(const char *table, const char *column, Oid value,
+									KpiRowTaker taker, void *arg);
 extern bool kpi_registry_has(const char *sql, int nargs, Oid *argtypes, Datum *values);
 extern Datum kpi_registry_value(const char *sql, int nargs, Oid *argtypes,
 								Datum *values, bool *isnull);
@@ -36,6 +38,7 @@ extern uint64 kpi_read_as(Oid role, const char *sql, int nargs,
 						  Oid *argtypes, Datum *values, KpiRowTaker taker, void *arg);
 
 extern Datum kpi_oid_array(List *oids);
+extern void kpi_take_oid(HeapTuple row, TupleDesc desc, void *arg);
 
 /* for hash tables whose keys point to texts */
 extern uint32 kpi_hash_text(const void *key, Size keysize);

@@ -35,6 +35,7 @@
 #include "catalog/family.h"
 #include "catalog/registry.h"
 #include "load/load.h"
+#include "scope/scope.h"
 
 PG_FUNCTION_INFO_V1(kpi_follow_tracked);
 
@@ -100,30 +101,6 @@ follow_alter_table(CollectedCommand *command, List *relids)
 }
 
 /*
- * Follow the rename of a time column.  Its number would tell nothing: a restore
- * may give it another one.
- */
-static void
-follow_rename(RenameStmt *rename)
-{
-	ListCell   *lc;
-
-	foreach(lc, kpi_renamed_relations((Node *) rename))
-	{
-		Oid			argtypes[] = {REGCLASSOID, TEXTOID, TEXTOID};
-		Datum		values[] = {ObjectIdGetDatum(lfirst_oid(lc)),
-		CStringGetTextDatum(rename->subname), CStringGetTextDatum(rename->newname)};
-
-		if (!kpi_family_registered("track_registry", list_make1_oid(lfirst_oid(lc)), true))
-			continue;
-		kpi_registry_execute("UPDATE kpi.track_registry SET time_column = $3"
-							 " WHERE time_column = $2"
-							 " AND relid IN (SELECT c.relid FROM kpi.relation_and_children($1) AS c (relid))",
-							 lengthof(argtypes), argtypes, values, NULL);
-	}
-}
-
-/*
  * After CREATE TABLE and ALTER TABLE: keep the name of the time column, record
  * what no trigger saw, and give and take triggers.
  */
@@ -135,7 +112,7 @@ follow_commands(Node *parsetree)
 
 	if (IsA(parsetree, RenameStmt))
 	{
-		follow_rename((RenameStmt *) parsetree);
+		kpi_follow_rename("track_registry", "time_column", (RenameStmt *) parsetree);
 		return;
 	}
 	foreach(lc, kpi_command_objects())

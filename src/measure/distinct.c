@@ -580,27 +580,58 @@ bound_expressions(List *bound)
 	return exprs;
 }
 
+/* Where literal rows stand, as entry "rti": in VALUES, or in a query */
+typedef struct LiteralRows
+{
+	RangeTblEntry *values;		/* or NULL, and */
+	QueryLevel *level;
+	int			rti;
+} LiteralRows;
+
+/*
+ * Add the rows' values of some expressions; false if they are not constant.
+ */
+static bool
+add_rows_of(LiteralRows *source, List *exprs, List **rows)
+{
+	*rows = NIL;
+	return source->values != NULL ?
+		add_values_rows(source->values, source->rti, exprs, rows) :
+		add_literal_rows(source->level, source->rti, exprs, rows);
+}
+
+/*
+ * Are the rows distinct for the bound columns?  Those whose values are not constant do
+ * not help.
+ */
+static bool
+are_distinct(LiteralRows source, List *bound)
+{
+	List	   *rows;
+	List	   *usable = NIL;
+	ListCell   *lc;
+
+	foreach(lc, bound)
+	{
+		if (add_rows_of(&source, list_make1(((BoundColumn *) lfirst(lc))->expr), &rows))
+			usable = lappend(usable, lfirst(lc));
+	}
+	return usable != NIL && add_rows_of(&source, bound_expressions(usable), &rows) &&
+		rows_are_distinct(rows, usable);
+}
+
 /*
  * Are the rows of VALUES, entry "rti", constant and distinct for the bound columns?
  */
 bool
 kpi_values_are_distinct(RangeTblEntry *rte, int rti, List *bound)
 {
-	List	   *rows = NIL;
-	List	   *usable = NIL;
-	ListCell   *lc;
-
-	/* columns whose values are not constant do not help */
-	foreach(lc, bound)
-	{
-		BoundColumn *column = lfirst(lc);
-
-		if (add_values_rows(rte, rti, list_make1(column->expr), &rows))
-			usable = lappend(usable, column);
-	}
-	rows = NIL;
-	return usable != NIL && add_values_rows(rte, rti, bound_expressions(usable), &rows) &&
-		rows_are_distinct(rows, usable);
+	return are_distinct((LiteralRows)
+/**INDENT** Error@622: Unbalanced parens */
+						{
+		rte, NULL, rti
+/**INDENT** Warning@622: Extra ) */
+	}, bound);
 }
 
 /*
@@ -610,20 +641,12 @@ kpi_values_are_distinct(RangeTblEntry *rte, int rti, List *bound)
 bool
 kpi_literal_rows_are_distinct(QueryLevel *level, int rti, List *bound)
 {
-	List	   *rows = NIL;
-	List	   *usable = NIL;
-	ListCell   *lc;
-
-	foreach(lc, bound)
-	{
-		BoundColumn *column = lfirst(lc);
-
-		if (add_literal_rows(level, rti, list_make1(column->expr), &rows))
-			usable = lappend(usable, column);
-	}
-	rows = NIL;
-	return usable != NIL && add_literal_rows(level, rti, bound_expressions(usable), &rows) &&
-		rows_are_distinct(rows, usable);
+	return are_distinct((LiteralRows)
+/**INDENT** Error@632: Unbalanced parens */
+						{
+		NULL, level, rti
+/**INDENT** Warning@632: Extra ) */
+	}, bound);
 }
 
 /*

@@ -686,25 +686,30 @@ origin_view(Origin *origin)
 }
 
 /*
+ * Take what a metric view wants its measures to show.
+ */
+static void
+take_ungrouped(HeapTuple row, TupleDesc desc, void *arg)
+{
+	int		   *ungrouped = arg;
+	bool		isnull;
+	Datum		value = kpi_row_named(row, desc, "ungrouped", &isnull);
+	char	   *word = isnull ? "" : TextDatumGetCString(value);
+
+	*ungrouped = strcmp(word, "error") == 0 ? UNGROUPED_ERROR :
+		strcmp(word, "null") == 0 ? UNGROUPED_NULL : UNGROUPED_CONTRIBUTION;
+}
+
+/*
  * What a metric view wants its measures to show in rows that are not aggregated.
  */
 static int
 ungrouped_of_view(Oid view)
 {
-	Oid			argtypes[] = {REGCLASSOID};
-	Datum		values[] = {ObjectIdGetDatum(view)};
-	bool		isnull;
-	Datum		value;
-	char	   *ungrouped;
+	int			result = UNGROUPED_CONTRIBUTION;
 
-	value = kpi_registry_value("SELECT ungrouped FROM kpi.metric_view_registry"
-							   " WHERE relid OPERATOR(pg_catalog.=) $1",
-							   1, argtypes, values, &isnull);
-	if (isnull)
-		return UNGROUPED_CONTRIBUTION;
-	ungrouped = TextDatumGetCString(value);
-	return strcmp(ungrouped, "error") == 0 ? UNGROUPED_ERROR :
-		strcmp(ungrouped, "null") == 0 ? UNGROUPED_NULL : UNGROUPED_CONTRIBUTION;
+	(void) kpi_registry_find_oid("metric_view_registry", "relid", view, take_ungrouped, &result);
+	return result;
 }
 
 /*

@@ -242,14 +242,7 @@ collapse_walker(Node *node, List *measured)
 
 		if (rte->rtekind == RTE_SUBQUERY && OidIsValid(relid) &&
 			!list_member_oid(measured, relid) && !is_invoker_view(relid))
-		{
-			rte->rtekind = RTE_RELATION;
-			rte->relid = relid;
-			rte->relkind = RELKIND_VIEW;
-			rte->subquery = NULL;
-			rte->security_barrier = false;
-			rte->inh = rte->inFromCl = true;
-		}
+			kpi_name_view(rte, relid);
 		return false;
 	}
 	if (IsA(node, Query))

@@ -153,6 +153,7 @@ extern bool kpi_rewrite_statement(Query *query, Rewrite *rewrite);
 extern void kpi_check_chosen_rows(Rewrite *rewrite, Query *query);
 
 /* remedy.c */
+extern void kpi_name_view(RangeTblEntry *rte, Oid relid);
 extern char *kpi_write_by_groups(Query *statement, QueryLevel *level);
 extern char *kpi_write_expression(QueryLevel *level, Node *node);
 extern char *kpi_write_of_group(QueryLevel *level, Node *node);

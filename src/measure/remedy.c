@@ -188,6 +188,21 @@ kpi_write_having(QueryLevel *level)
 }
 
 /*
+ * Let the query of a view be written by the view's name.
+ */
+void
+kpi_name_view(RangeTblEntry *rte, Oid relid)
+{
+	rte->rtekind = RTE_RELATION;
+	rte->relid = relid;
+	rte->relkind = RELKIND_VIEW;
+	rte->rellockmode = AccessShareLock;
+	rte->inh = rte->inFromCl = true;	/* or it would be written as ONLY */
+	rte->subquery = NULL;
+	rte->security_barrier = false;
+}
+
+/*
  * Walker that writes views by their names again.
  */
 static bool
@@ -201,15 +216,7 @@ name_views(Node *node, void *context)
 		Oid			relid = kpi_compat_rte_relation(rte);
 
 		if (rte->rtekind == RTE_SUBQUERY && OidIsValid(relid))
-		{
-			rte->rtekind = RTE_RELATION;
-			rte->relid = relid;
-			rte->relkind = RELKIND_VIEW;
-			rte->rellockmode = AccessShareLock;
-			rte->inh = true;	/* or it would be written as ONLY */
-			rte->subquery = NULL;
-			rte->security_barrier = false;
-		}
+			kpi_name_view(rte, relid);
 		return false;
 	}
 	if (IsA(node, Query))

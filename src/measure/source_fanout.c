@@ -153,7 +153,7 @@ is_counted_once(PathStep *path, const char *table, FanOut *fan_out)
 	return false;
 }
 
-static bool has_table_counted_once(SourceSearch *search, SourceLevel *level, Node *expr,
+static bool has_table_counted_once(SourceLevel *level, Node *expr,
 								   PathStep *above, FanOut *fan_out);
 
 /*
@@ -178,7 +178,7 @@ branches(SourceLevel *level, Node *node)
  * rows are not repeated?  Groups are judged by themselves.
  */
 static bool
-is_column_counted_once(SourceSearch *search, SourceLevel *level, AttrNumber attno,
+is_column_counted_once(SourceLevel *level, AttrNumber attno,
 					   PathStep *path, FanOut *fan_out)
 {
 	Query	   *query = level->level.query;
@@ -188,12 +188,12 @@ is_column_counted_once(SourceSearch *search, SourceLevel *level, AttrNumber attn
 
 	if (operation == NULL)
 		return tle == NULL || kpi_is_aggregated(query) ||
-			has_table_counted_once(search, level, (Node *) tle->expr, path, fan_out);
+			has_table_counted_once(level, (Node *) tle->expr, path, fan_out);
 	if (operation->op != SETOP_UNION || !operation->all)
 		return true;
 	foreach(lc, branches(level, (Node *) operation))
 	{
-		if (!is_column_counted_once(search, lfirst(lc), attno, NULL, fan_out))
+		if (!is_column_counted_once(lfirst(lc), attno, NULL, fan_out))
 			return false;
 	}
 	return true;
@@ -204,7 +204,7 @@ is_column_counted_once(SourceSearch *search, SourceLevel *level, AttrNumber attn
  * way up?  So they are not if it is computed from none.
  */
 static bool
-has_table_counted_once(SourceSearch *search, SourceLevel *level, Node *expr,
+has_table_counted_once(SourceLevel *level, Node *expr,
 					   PathStep *above, FanOut *fan_out)
 {
 	List	   *vars = pull_vars_of_level(flatten_join_alias_vars(level->level.query, copyObject(expr)), 0);
@@ -223,10 +223,10 @@ has_table_counted_once(SourceSearch *search, SourceLevel *level, Node *expr,
 			kpi_is_aggregated(below->level.query))
 		{
 			if (is_counted_once(path, rte->eref->aliasname, fan_out) &&
-				(below == NULL || is_column_counted_once(search, below, var->varattno, NULL, fan_out)))
+				(below == NULL || is_column_counted_once(below, var->varattno, NULL, fan_out)))
 				return true;
 		}
-		else if (is_column_counted_once(search, below, var->varattno, path, fan_out) &&
+		else if (is_column_counted_once(below, var->varattno, path, fan_out) &&
 				 is_counted_once(path, rte->eref->aliasname, fan_out))
 			return true;
 	}
@@ -253,7 +253,7 @@ judge_walker(Node *node, JudgeContext *context)
 		FanOut		fan_out = {InvalidOid, NULL, NULL};
 
 		if (kpi_counts_duplicates(node, NULL) &&
-			!has_table_counted_once(context->search, context->level,
+			!has_table_counted_once(context->level,
 									(Node *) ((Aggref *) node)->args, NULL, &fan_out))
 		{
 			FanOut	   *found = palloc(sizeof(FanOut));

@@ -100,18 +100,6 @@ make_view(Draft *draft, List *options, bool replace)
 }
 
 /*
- * Take an OID.
- */
-static void
-take_oid(HeapTuple row, TupleDesc desc, void *arg)
-{
-	List	  **oids = arg;
-	bool		isnull;
-
-	*oids = lappend_oid(*oids, DatumGetObjectId(kpi_row_value(row, desc, 1, &isnull)));
-}
-
-/*
  * Errand: make a view that is not there yet.
  */
 static void
@@ -443,7 +431,7 @@ check_metrics_on_view(Oid relid)
 							 " WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
 							 " AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
 							 " AND d.refobjid OPERATOR(pg_catalog.=) $1",
-							 1, argtypes, values, take_oid, &metrics);
+							 1, argtypes, values, kpi_take_oid, &metrics);
 	foreach(lc, metrics)
 		kpi_check_published_source(lfirst_oid(lc), kpi_load_definition(lfirst_oid(lc))->source);
 }

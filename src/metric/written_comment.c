@@ -135,18 +135,6 @@ take_comment(HeapTuple row, TupleDesc desc, void *arg)
 }
 
 /*
- * Take an OID.
- */
-static void
-take_oid(HeapTuple row, TupleDesc desc, void *arg)
-{
-	List	  **oids = arg;
-	bool		isnull;
-
-	*oids = lappend_oid(*oids, DatumGetObjectId(kpi_row_value(row, desc, 1, &isnull)));
-}
-
-/*
  * Write a comment, as COMMENT does but for its questions, and remember it.  The lock
  * is that of COMMENT; who has it may be waiting for us.
  */
@@ -445,7 +433,7 @@ own_relations(void)
 	(void) kpi_registry_read("SELECT c.oid FROM (SELECT relid FROM kpi.metric_registry"
 							 " UNION ALL SELECT relid FROM kpi.metric_view_registry) AS r"
 							 " JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) r.relid",
-							 0, NULL, NULL, take_oid, &all);
+							 0, NULL, NULL, kpi_take_oid, &all);
 	foreach(lc, all)
 	{
 		if (pg_class_ownercheck(lfirst_oid(lc), GetUserId()))

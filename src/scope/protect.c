@@ -260,6 +260,7 @@ kpi_unprotect(PG_FUNCTION_ARGS)
 	Datum		values[] = {PG_GETARG_DATUM(0), (Datum) 0};
 	List	   *family;
 	bool		was_registered;
+	bool		obeys;
 	ListCell   *lc;
 
 	kpi_check_owner(relid);
@@ -275,13 +276,14 @@ kpi_unprotect(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("table %s is not protected by dimension \"%s\"",
 						kpi_relation_name(relid), dimension)));
-	if (must_obey(relid, dimension) && !was_registered)
+	obeys = must_obey(relid, dimension);
+	if (obeys && !was_registered)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table %s is protected by dimension \"%s\" because a parent is",
 						kpi_relation_name(relid), dimension),
 				 errhint("Unprotect the topmost parent.")));
-	if (must_obey(relid, dimension))
+	if (obeys)
 	{
 		/* from now on for its parents alone, which may protect less */
 		foreach(lc, family)
@@ -335,13 +337,13 @@ makes_relatives(Node *parsetree)
 	}
 }
 
-
 /*
- * A column was renamed, and so were those of the tables below: let the registry call
- * the key as it is called now.
+ * A column was renamed, and so were those of the tables below: let a registry of tables,
+ * by relid, call it as it is called now.  Its number would tell nothing: a restore may
+ * give it another one.
  */
-static void
-follow_rename(RenameStmt *rename)
+void
+kpi_follow_rename(const char *registry, const char *column, RenameStmt *rename)
 {
 	ListCell   *lc;
 
@@ -351,11 +353,12 @@ follow_rename(RenameStmt *rename)
 		Datum		values[] = {ObjectIdGetDatum(lfirst_oid(lc)),
 		CStringGetTextDatum(rename->subname), CStringGetTextDatum(rename->newname)};
 
-		if (!kpi_family_registered("protection_registry", list_make1_oid(lfirst_oid(lc)), true))
+		if (!kpi_family_registered(registry, list_make1_oid(lfirst_oid(lc)), true))
 			continue;
-		kpi_registry_execute("UPDATE kpi.protection_registry SET attname = $3"
-							 " WHERE attname::pg_catalog.text OPERATOR(pg_catalog.=) $2"
-							 " AND relid IN (SELECT c.relid FROM kpi.relation_and_children($1) AS c (relid))",
+		kpi_registry_execute(psprintf("UPDATE " KPI_SCHEMA ".%s SET %s = $3"
+									  " WHERE %s::pg_catalog.text OPERATOR(pg_catalog.=) $2"
+									  " AND relid IN (SELECT c.relid FROM kpi.relation_and_children($1) AS c (relid))",
+									  registry, column, column),
 							 lengthof(argtypes), argtypes, values, NULL);
 	}
 }
@@ -445,7 +448,7 @@ kpi_protect_partitions(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	if (IsA(event->parsetree, RenameStmt))
 	{
-		follow_rename((RenameStmt *) event->parsetree);
+		kpi_follow_rename("protection_registry", "attname", (RenameStmt *) event->parsetree);
 		PG_RETURN_NULL();
 	}
 	if (IsA(event->parsetree, AlterTableStmt))

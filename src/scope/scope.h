@@ -7,6 +7,7 @@
 #ifndef KPI_SCOPE_SCOPE_H
 #define KPI_SCOPE_SCOPE_H
 
+#include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 
@@ -40,6 +41,9 @@ extern char *kpi_type_name(Oid type);
 
 /* in_scope.c */
 extern void kpi_scope_init(void);
+
+/* protect.c */
+extern void kpi_follow_rename(const char *registry, const char *column, RenameStmt *rename);
 
 /* bypass.c */
 extern void kpi_check_scope_bypass(Oid view, const char *what);

@@ -358,6 +358,16 @@ SELECT sees('regress_kpi_clerk', 'SELECT kpi.in_scope(''store'', 1)') AS namesak
 SELECT kpi.drop_dimension('store'), kpi.drop_dimension('channel');
 SELECT count(*) FROM kpi.scope_dimensions;
 SELECT * FROM kpi.check();
+-- S8: a partition that left and came back is registered by itself: it goes first, and obeys for its parent meanwhile
+CREATE TABLE away (k int) PARTITION BY LIST (k); CREATE TABLE away_1 PARTITION OF away FOR VALUES IN (1);
+SELECT kpi.create_dimension('away', type => 'int'), kpi.protect('away', 'away', 'k');
+ALTER TABLE away DETACH PARTITION away_1; ALTER TABLE away ATTACH PARTITION away_1 FOR VALUES IN (1);
+SELECT kpi.unprotect('away', 'away');
+SELECT kpi.unprotect('away_1', 'away');
+SELECT polrelid::regclass, polname FROM pg_policy WHERE polrelid IN ('away'::regclass, 'away_1'::regclass) ORDER BY 1, 2;
+SELECT kpi.unprotect('away_1', 'away');
+SELECT kpi.unprotect('away', 'away'), kpi.drop_dimension('away');
+SELECT count(*) FROM pg_policy WHERE polrelid IN ('away'::regclass, 'away_1'::regclass);
 DROP SCHEMA shop CASCADE;
 DROP ROLE regress_kpi_admin, regress_kpi_cfo, regress_kpi_orient, regress_kpi_clerk, regress_kpi_none, regress_kpi_group, regress_kpi_outer, regress_kpi_member, regress_kpi_shy;
 DO $$ BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM PUBLIC', current_database()); END $$;
