@@ -605,7 +605,7 @@ add_rows_of(LiteralRows *source, List *exprs, List **rows)
  * not help.
  */
 static bool
-are_distinct(LiteralRows source, List *bound)
+are_distinct(LiteralRows *source, List *bound)
 {
 	List	   *rows;
 	List	   *usable = NIL;
@@ -613,10 +613,10 @@ are_distinct(LiteralRows source, List *bound)
 
 	foreach(lc, bound)
 	{
-		if (add_rows_of(&source, list_make1(((BoundColumn *) lfirst(lc))->expr), &rows))
+		if (add_rows_of(source, list_make1(((BoundColumn *) lfirst(lc))->expr), &rows))
 			usable = lappend(usable, lfirst(lc));
 	}
-	return usable != NIL && add_rows_of(&source, bound_expressions(usable), &rows) &&
+	return usable != NIL && add_rows_of(source, bound_expressions(usable), &rows) &&
 		rows_are_distinct(rows, usable);
 }
 
@@ -626,12 +626,9 @@ are_distinct(LiteralRows source, List *bound)
 bool
 kpi_values_are_distinct(RangeTblEntry *rte, int rti, List *bound)
 {
-	return are_distinct((LiteralRows)
-/**INDENT** Error@622: Unbalanced parens */
-						{
-		rte, NULL, rti
-/**INDENT** Warning@622: Extra ) */
-	}, bound);
+	LiteralRows source = {rte, NULL, rti};
+
+	return are_distinct(&source, bound);
 }
 
 /*
@@ -641,12 +638,9 @@ kpi_values_are_distinct(RangeTblEntry *rte, int rti, List *bound)
 bool
 kpi_literal_rows_are_distinct(QueryLevel *level, int rti, List *bound)
 {
-	return are_distinct((LiteralRows)
-/**INDENT** Error@632: Unbalanced parens */
-						{
-		NULL, level, rti
-/**INDENT** Warning@632: Extra ) */
-	}, bound);
+	LiteralRows source = {NULL, level, rti};
+
+	return are_distinct(&source, bound);
 }
 
 /*
