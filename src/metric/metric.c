@@ -673,6 +673,12 @@ redefine(Oid relid, const char *definition, int new_min_rows)
 static void
 write_metadata(FunctionCallInfo fcinfo, Oid relid)
 {
+	/*
+	 * The lock of COMMENT comes first: whoever waited for the row instead
+	 * could go on before the other's lock is given back, and would leave the
+	 * comment.
+	 */
+	LockRelationOid(relid, ShareUpdateExclusiveLock);
 	write_registry(fcinfo, relid);
 	(void) kpi_write_comments(relid, false);
 	kpi_change_owner(relid, kpi_text_argument(fcinfo, ARG_OWNER));
